@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` need a Python 3.10 to 3.13 and nothing else: what is missing, a C
+# compiler included, goes into .venv. Another Python: make PYTHON=python3.12 ...
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+export PYTHON
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_ENABLE_ONEDNN_OPTS ?= 0
+export TF_USE_LEGACY_KERAS ?= 1
+
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python
+TOOLS := $(RUN) _build/oaq_build.py run build/toolchain
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+LIBRARY := oaq_keras/lib/liboaq_tflite.so
+# What the library is made of; tests and benchmarks of the kernels have no part in it.
+SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name bench \) -prune -o \
+  -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' \) -print)
+C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
+
+# A clone that was moved has an environment that points to where it was.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+  $(shell rm -f $(READY))
+endif
+
+.PHONY: help demo test lint format c-test sanitize coverage clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
+	@bash _build/environment.sh $(VENV) examples,test,dev
+
+build/kernels/build.ninja: $(READY) CMakeLists.txt
+	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=-Werror \
+	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
+	@touch $@
+
+$(LIBRARY): build/kernels/build.ninja $(SOURCES)
+	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS) --target oaq_tflite
+	@$(TOOLS) cmake --install build/kernels --prefix . --component python >/dev/null
+	@touch $@
+
+demo: $(READY) $(LIBRARY) ## train a small network, certify it, run it: about a minute after the first install
+	@$(RUN) examples/classification.py --output build/demo
+
+test: lint c-test $(LIBRARY) ## all checks: lint, types, C tests, Python tests
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(READY) ## formatting, lint and types, Python and C
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(if $(C_FILES),$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES))
+
+format: $(READY) ## rewrite the sources as `make lint` wants them
+	@$(RUN) -m ruff check --fix --quiet . || true
+	@$(RUN) -m ruff format .
+	@$(if $(C_FILES),$(VENV)/bin/clang-format -i $(C_FILES))
+
+c-test: build/kernels/build.ninja ## build the kernels with -Werror and run their tests
+	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS)
+	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
+
+sanitize: $(READY) ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer (needs gcc or clang)
+	@$(TOOLS) cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DCMAKE_C_FLAGS="-Werror -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+	  --log-level=WARNING >/dev/null
+	@$(TOOLS) cmake --build build/sanitize --parallel $(JOBS)
+	@$(TOOLS) ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
+
+coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
+
+clean: ## remove everything that was built or installed here
+	rm -rf $(VENV) build dist oaq_keras/lib .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
