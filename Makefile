@@ -11,7 +11,6 @@ MAKEFLAGS += --no-builtin-rules
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
-export TF_USE_LEGACY_KERAS ?= 1
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -24,9 +23,13 @@ SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name be
   -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' \) -print)
 C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
 
-# A clone that was moved has an environment that points to where it was.
-ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+# A clone that was moved has an environment that points to where it was; another Python wants another.
+ifneq ($(shell head -1 $(READY) 2>/dev/null),$(CURDIR))
   $(shell rm -f $(READY))
+else ifneq ($(PYTHON),)
+  ifneq ($(shell tail -1 $(READY)),$(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))'))
+    $(shell rm -f $(READY))
+  endif
 endif
 
 .PHONY: help demo test lint format c-test sanitize coverage clean

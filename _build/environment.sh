@@ -46,20 +46,23 @@ make_environment() {
   fi
 }
 
-python=$(find_python)
+real_path() { "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))'; }
+
 # The stamp is written last: an install that was interrupted starts anew.
 rm -f "$target/.ready"
-# Only an environment of the same Python in the same place is worth updating.
-home=$("$python" -c 'import os, sys; print(os.path.realpath(sys.executable))')
-if [ "$(cat "$target/.origin" 2>/dev/null)" != "$PWD $home" ]; then
+# An environment is updated in place if it is of this clone and, where one was named, of that Python.
+here=$(head -1 "$target/.origin" 2>/dev/null || true)
+if [ "$here" != "$PWD" ] || ! supported "$target/bin/python" ||
+  { [ -n "${PYTHON:-}" ] && [ "$(tail -1 "$target/.origin")" != "$(real_path "$PYTHON")" ]; }; then
+  python=$(find_python)
   rm -rf "$target"
   echo "Making $target with $("$python" --version) ($python)"
   make_environment "$python"
-  echo "$PWD $home" >"$target/.origin"
+  printf '%s\n' "$PWD" "$(real_path "$python")" >"$target/.origin"
 fi
 
 read -ra tools <<<"$("$target/bin/python" _build/oaq_build.py tools)"
 echo "Installing oaq-keras[$extras] ${tools[*]}; the first time fetches about 0.8 GB, mostly TensorFlow"
 OAQ_BUILD_KERNELS=OFF PIP_DISABLE_PIP_VERSION_CHECK=1 "$target/bin/python" -m pip install --quiet \
   --editable ".[$extras]" "${tools[@]}"
-echo "$PWD" >"$target/.ready"
+cp "$target/.origin" "$target/.ready"

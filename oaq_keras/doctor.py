@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `oaq doctor` looks at: the installation, the C library, LiteRT and the CPU."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+from oaq_keras.cpu import int16_advice, read_cpu
+from oaq_keras.version import __version__
+
+Status = Literal["ok", "note", "problem"]
+
+_RUN = ("numpy", "flatbuffers", "ai-edge-litert")
+_TRAIN = ("tensorflow", "tf_keras", "tensorflow-model-optimization")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+      name: what was looked at.
+      status: `note` is worth knowing, `problem` keeps models from being run or checked.
+      detail: what was found.
+      advice: what to do about it; empty where nothing is.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which problems are best solved. Never raises."""
+    return [
+        Finding("oaq-keras", "ok", __version__),
+        Finding("Python", "ok", f"{platform.python_version()} on {sys.platform}"),
+        *_packages(),
+        *_training(),
+        *_library(),
+        _int16(),
+    ]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _packages() -> Iterator[Finding]:
+    for name in _RUN:
+        version = _version(name)
+        if version is None:
+            yield Finding(name, "problem", "not installed", f"pip install {name}")
+        else:
+            yield Finding(name, "ok", version)
+
+
+def _training() -> Iterator[Finding]:
+    versions = {name: _version(name) for name in _TRAIN}
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        yield Finding(
+            "training",
+            "note",
+            f"not installed: {', '.join(missing)}; running and checking models needs none of them",
+            "pip install 'oaq-keras[train]'",
+        )
+        return
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
+    minors = {str(versions[name]).rsplit(".", 1)[0] for name in ("tensorflow", "tf_keras")}
+    if len(minors) > 1:
+        yield Finding(
+            "training",
+            "note",
+            f"{found}; tf_keras and tensorflow have to be of one minor version",
+            f"pip install 'tf_keras~={str(versions['tensorflow']).rsplit('.', 1)[0]}.0'",
+        )
+        return
+    yield Finding("training", "ok", found)
+
+
+def _library() -> Iterator[Finding]:
+    # Imported here, since what they import may be what is broken.
+    try:
+        from oaq_keras import library
+
+        path = library.library_path()
+        library.load()
+    except Exception as error:  # whatever is wrong is a finding
+        yield Finding(
+            "C library",
+            "problem",
+            _line(error),
+            "install a wheel for this platform or reinstall with a C compiler at hand: "
+            "`pip install --force-reinstall --no-deps oaq-keras`; on macOS and Windows models can "
+            "be trained, converted and certified, but not run with our kernels",
+        )
+        return
+    yield Finding("C library", "ok", str(path))
+    try:
+        from ai_edge_litert.interpreter import load_delegate
+
+        load_delegate(str(path))
+    except Exception as error:  # whatever is wrong is a finding
+        yield Finding(
+            "LiteRT delegate",
+            "problem",
+            _line(error),
+            "`pip install --upgrade ai-edge-litert`, then report it if that does not help",
+        )
+        return
+    yield Finding("LiteRT delegate", "ok", "loads")
+
+
+def _int16() -> Finding:
+    cpu = read_cpu()
+    pays, why = int16_advice(cpu)
+    verdict = {True: "int16 pays", False: "int16 does not pay", None: "unknown"}[pays]
+    return Finding("CPU", "ok" if pays else "note", f"{cpu}; {verdict}", "" if pays else why)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
