@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn builtin int8 layers into Oaq custom operators and back, without changing a code.
+
+Tensors, buffers, signatures and metadata stay as they are; only operators, their options and the
+list of operator codes differ. A certificate in the file stays valid.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from oaq_keras.custom_ops import (
+    BUILTIN_TO_CUSTOM,
+    CUSTOM_TO_BUILTIN,
+    LayerOptions,
+    encode_options,
+)
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.flatbuffer import (
+    Graph,
+    Model,
+    Operator,
+    Source,
+    builtin_code,
+    quantization,
+    read_model,
+    schema,
+    shape,
+    write_model,
+)
+from oaq_keras.int8_layers import Int8Layer, int8_layers
+from oaq_keras.ranges import activation_range
+
+_ACTIVATIONS = (
+    schema.ActivationFunctionType.NONE,
+    schema.ActivationFunctionType.RELU,
+    schema.ActivationFunctionType.RELU_N1_TO_1,
+    schema.ActivationFunctionType.RELU6,
+)
+_CUSTOM_VERSION = 1
+
+
+def to_custom_ops(model: Source) -> bytes:
+    """Rewrite int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as Oaq operators.
+
+    A layer that the custom options cannot describe (a grouped convolution, a fused activation that
+    is none of NONE, RELU, RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin.
+
+    Args:
+      model: bytes of a .tflite file, or its path.
+
+    Returns:
+      The rewritten file; it needs our delegate, or our operators in the resolver, to run.
+
+    Raises:
+      ModelFileError: not a model, or a damaged one.
+      UnsupportedError: there is no int8 layer that could be rewritten.
+    """
+    parsed = read_model(model)
+    layers, _ = int8_layers(parsed)
+    changed = [layer for layer in layers if not layer.custom and _expressible(parsed, layer)]
+    if not changed and not any(layer.custom for layer in layers):
+        raise UnsupportedError(
+            "the model has no int8 CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED that Oaq "
+            "operators could replace; convert it with int8 inputs, weights and outputs first"
+        )
+    codes = _OperatorCodes(parsed)
+    for layer in changed:
+        graph = parsed.subgraphs[layer.subgraph]
+        operator = graph.operators[layer.op]
+        limits = activation_range(layer.options.activation, quantization(graph, layer.output))
+        options = LayerOptions(
+            **{
+                **vars(layer.options),
+                "input_lo": layer.input_range[0],
+                "input_hi": layer.input_range[1],
+                "output_lo": limits[0],
+                "output_hi": limits[1],
+            }
+        )
+        operator.builtinOptionsType = schema.BuiltinOptions.NONE
+        operator.builtinOptions = None
+        operator.customOptions = encode_options(layer.kind, options)
+        operator.customOptionsFormat = schema.CustomOptionsFormat.FLEXBUFFERS
+        codes.assign(operator, BUILTIN_TO_CUSTOM[layer.kind], _CUSTOM_VERSION)
+    codes.drop_unused()
+    return write_model(parsed)
+
+
+def to_builtin_ops(model: Source) -> bytes:
+    """Rewrite Oaq operators as the builtin operators they came from.
+
+    Args:
+      model: bytes of a .tflite file, or its path.
+
+    Returns:
+      A file that any TFLite runtime runs, with the same results.
+
+    Raises:
+      ModelFileError: not a model, or a damaged one.
+      UnsupportedError: an operator limits its output codes more tightly than its fused activation,
+        which the builtin operator would not do.
+    """
+    parsed = read_model(model)
+    layers, _ = int8_layers(parsed)
+    codes = _OperatorCodes(parsed)
+    for layer in layers:
+        if not layer.custom:
+            continue
+        graph = parsed.subgraphs[layer.subgraph]
+        options = layer.options
+        low, high = activation_range(options.activation, quantization(graph, layer.output))
+        if options.output_lo > low or options.output_hi < high:
+            raise UnsupportedError(
+                f"layer {layer.name!r} clips its output codes to [{options.output_lo}, "
+                f"{options.output_hi}], its fused activation only to [{low}, {high}]: as a builtin "
+                "operator it would give other results; export the model again with builtin ops"
+            )
+        operator = graph.operators[layer.op]
+        operator.customOptions = None
+        operator.builtinOptionsType, operator.builtinOptions = _builtin_options(layer)
+        codes.assign(operator, layer.kind, options.builtin_version)
+    codes.drop_unused()
+    return write_model(parsed)
+
+
+def _expressible(model: Model, layer: Int8Layer) -> bool:
+    graph: Graph = model.subgraphs[layer.subgraph]
+    operator: Operator = graph.operators[layer.op]
+    options = layer.options
+    if options.activation not in _ACTIVATIONS or not np.isin(options.padding, (0, 1)):
+        return False
+    if layer.kind != "FULLY_CONNECTED":
+        inputs = shape(graph, layer.input, 4)[3]
+        if layer.kind == "CONV_2D" and shape(graph, layer.weights, 4)[3] != inputs:
+            return False
+        if options.depth_multiplier < 1:
+            return False
+    # What the custom options have no key for must hold its default, or the way back loses it.
+    restored = vars(_builtin_options(layer)[1])
+    return bool(vars(operator.builtinOptions) == restored) and operator.builtinOptions2 is None
+
+
+def _builtin_options(layer: Int8Layer) -> tuple[int, Any]:
+    options = layer.options
+    if layer.kind == "FULLY_CONNECTED":
+        dense = schema.FullyConnectedOptionsT()
+        dense.fusedActivationFunction = options.activation
+        dense.keepNumDims = bool(options.keep_num_dims)
+        return schema.BuiltinOptions.FullyConnectedOptions, dense
+    if layer.kind == "CONV_2D":
+        number, window = schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptionsT()
+    else:
+        number = schema.BuiltinOptions.DepthwiseConv2DOptions
+        window = schema.DepthwiseConv2DOptionsT()
+        window.depthMultiplier = options.depth_multiplier
+    window.fusedActivationFunction = options.activation
+    window.padding = options.padding
+    window.strideH, window.strideW = options.stride_h, options.stride_w
+    window.dilationHFactor, window.dilationWFactor = options.dilation_h, options.dilation_w
+    return number, window
+
+
+class _OperatorCodes:
+    """The model's list of operator codes, kept free of duplicates and unused entries."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def assign(self, operator: Operator, name: str, version: int) -> None:
+        """Make `operator` one of kind `name`, builtin or custom."""
+        code = schema.OperatorCodeT()
+        custom = name in CUSTOM_TO_BUILTIN
+        code.builtinCode = getattr(schema.BuiltinOperator, "CUSTOM" if custom else name)
+        # Runtimes older than schema 3a read the deprecated byte; these codes all fit it.
+        code.deprecatedBuiltinCode = code.builtinCode
+        code.customCode = name if custom else None
+        code.version = version
+        operator.opcodeIndex = len(self._model.operatorCodes)
+        self._model.operatorCodes.append(code)
+
+    def drop_unused(self) -> None:
+        """Number the codes in use in order of first use."""
+        given, kept = self._model.operatorCodes, []
+        numbers: dict[tuple[int, bytes, int], int] = {}
+        for graph in self._model.subgraphs:
+            for operator in graph.operators:
+                code = given[operator.opcodeIndex]
+                custom = code.customCode or b""
+                custom = custom.encode() if isinstance(custom, str) else custom
+                key = (builtin_code(code), custom, int(code.version))
+                if key not in numbers:
+                    numbers[key] = len(kept)
+                    kept.append(code)
+                operator.opcodeIndex = numbers[key]
+        self._model.operatorCodes = kept
