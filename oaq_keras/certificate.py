@@ -194,15 +194,21 @@ class Certificate:
             for i, (name, layout) in enumerate(layer.layouts.items())
         ]
         totals = self.summary()
+        layers = (
+            f"{totals.proven_layers} of {totals.layers} int8 layers proven at T = {self.depth} "
+            f"(first layer {self.first_layer_depth}), {self.accumulator_bits} bits, layouts "
+            f"{', '.join(self.target)}"
+        )
+        shares = (
+            f"share of {totals.macs / 1e6:.1f} M MACs: {totals.proven:.1%} proven, "
+            f"{totals.never_drained:.1%} never drained; without the first layer "
+            f"{totals.proven_after_first:.1%} and {totals.never_drained_after_first:.1%}"
+        )
         lines = [
             format_table((*headings, "max T", "verdict"), rows),
             "",
-            f"{totals.proven_layers} of {totals.layers} int8 layers proven at T = {self.depth} "
-            f"(first layer {self.first_layer_depth}), {self.accumulator_bits} bits, layouts "
-            f"{', '.join(self.target)}",
-            f"share of {totals.macs / 1e6:.1f} M MACs: {totals.proven:.1%} proven, "
-            f"{totals.never_drained:.1%} never drained; without the first layer "
-            f"{totals.proven_after_first:.1%} and {totals.never_drained_after_first:.1%}",
+            layers,
+            shares,
             *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in self.skipped),
         ]
         return "\n".join(lines)

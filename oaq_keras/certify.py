@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oaq_keras import accumulator
@@ -16,17 +17,19 @@ from oaq_keras.certificate import (
     SkippedLayer,
 )
 from oaq_keras.errors import CertificateError, UnsupportedError
-from oaq_keras.flatbuffer import Model, Source, get_metadata, read_model, set_metadata, write_model
+from oaq_keras.flatbuffer import Source, get_metadata, read_model, set_metadata, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import BROADCAST, LAYOUTS
 from oaq_keras.tables import short_name
 
-DEPTH = 16
-FIRST_LAYER_DEPTH = 4
-ACCUMULATOR_BITS = 16
+_DEFAULTS = Certificate(
+    depth=16, first_layer_depth=4, accumulator_bits=16, target=TARGETS, layers=()
+)
 
 # Products up to which kernels spread output channels over lanes instead of products.
 _BROADCAST_PRODUCTS = 64
+
+_Entry = LayerCertificate | SkippedLayer
 
 _APPLIES = {
     "CONV_2D": ("c8", "c4"),
@@ -68,34 +71,21 @@ def certify(
     if not layers:
         raise UnsupportedError(_no_layers(skipped))
     text = get_metadata(parsed, METADATA)
-    stored = None if text is None else Certificate.from_json(text)
-    given = (depth, first_layer_depth, accumulator_bits, target)
-    if stored is not None:
-        recomputed = _certificate(
-            layers,
-            skipped,
-            stored.depth,
-            stored.first_layer_depth,
-            stored.accumulator_bits,
-            stored.target,
-            stored.policy,
-        )
-        _compare(stored, recomputed)
-        if all(value is None for value in given):
+    given = {
+        "depth": depth,
+        "first_layer_depth": first_layer_depth,
+        "accumulator_bits": accumulator_bits,
+        "target": None if target is None else tuple(target),
+    }
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    settings = _DEFAULTS
+    if text is not None:
+        settings = Certificate.from_json(text)
+        recomputed = _prove(settings, layers, skipped)
+        _compare(settings, recomputed)
+        if not changes:
             return recomputed
-    return _certificate(
-        layers,
-        skipped,
-        *(
-            value if value is not None else getattr(stored, name, default)
-            for value, name, default in zip(
-                given,
-                ("depth", "first_layer_depth", "accumulator_bits", "target"),
-                (DEPTH, FIRST_LAYER_DEPTH, ACCUMULATOR_BITS, TARGETS),
-                strict=True,
-            )
-        ),
-    )
+    return _prove(replace(settings, policy="proven", **changes), layers, skipped)
 
 
 def attach_certificate(model: Source, certificate: Certificate) -> bytes:
@@ -114,49 +104,36 @@ def _no_layers(skipped: Sequence[SkippedLayer]) -> str:
         return "the model has no convolution or fully connected layer; there is nothing to prove"
     return (
         f"the model has no int8 layers: all {len(skipped)} convolutions and fully connected layers "
-        f"are of another type ({short_name(skipped[0].name)}: {skipped[0].reason}); convert it with int8 "
-        "inputs, weights and outputs, for example by oaq_keras.post_training_quantize"
+        f"are of another type ({short_name(skipped[0].name)}: {skipped[0].reason}); "
+        "convert it with int8 inputs, weights and outputs, for example by "
+        "oaq_keras.post_training_quantize"
     )
 
 
-def _certificate(
-    layers: Sequence[Int8Layer],
-    skipped: Sequence[SkippedLayer],
-    depth: int,
-    first_layer_depth: int,
-    accumulator_bits: int,
-    target: Sequence[str],
-    policy: str = "proven",
+def _prove(
+    settings: Certificate, layers: Sequence[Int8Layer], skipped: Sequence[SkippedLayer]
 ) -> Certificate:
-    if depth < 1 or first_layer_depth < 1:
-        raise ValueError(
-            f"depth is {depth} and first_layer_depth {first_layer_depth}; both are 1 or more"
-        )
-    if isinstance(target, str) or not target or not set(target) <= set(TARGETS):
-        raise ValueError(f"target is {target!r}; expected some of {', '.join(TARGETS)}")
-    return Certificate(
-        depth=depth,
-        first_layer_depth=first_layer_depth,
-        accumulator_bits=accumulator_bits,
-        target=tuple(target),
-        layers=tuple(
-            _layer(layer, first_layer_depth if layer.first else depth, accumulator_bits, target)
-            for layer in layers
-        ),
+    """A certificate of these layers with the depths, bits, target and policy of `settings`."""
+    depths = (settings.depth, settings.first_layer_depth)
+    if min(depths) < 1:
+        raise ValueError(f"depth and first_layer_depth are {depths}; expected 1 or more")
+    if not settings.target or not set(settings.target) <= set(TARGETS):
+        raise ValueError(f"target is {settings.target}; expected some of {', '.join(TARGETS)}")
+    return replace(
+        settings,
+        layers=tuple(_layer(layer, depths[layer.first], settings) for layer in layers),
         skipped=tuple(skipped),
-        policy=policy,
     )
 
 
-def _layer(
-    layer: Int8Layer, depth: int, accumulator_bits: int, target: Sequence[str]
-) -> LayerCertificate:
+def _layer(layer: Int8Layer, depth: int, settings: Certificate) -> LayerCertificate:
+    bits = settings.accumulator_bits
     channels, products = layer.codes.shape
     width = layer.input_range[1] - layer.input_range[0]
     proofs = {
-        name: accumulator.prove(layer.codes, LAYOUTS[name], depth, width, accumulator_bits)
+        name: accumulator.prove(layer.codes, LAYOUTS[name], depth, width, bits)
         for name in _APPLIES[layer.kind]
-        if name in target
+        if name in settings.target
     }
     # Where no target layout applies nothing is proven, though nothing speaks against it either.
     safe = [proof.proven for proof in proofs.values()]
@@ -164,7 +141,7 @@ def _layer(
     proven_channels = sum(map(all, zip(*safe, strict=True)))
     never_drained_channels = sum(map(all, zip(*whole, strict=True)))
     if layer.kind != "DEPTHWISE_CONV_2D" and products <= _BROADCAST_PRODUCTS:
-        proof = accumulator.prove(layer.codes, BROADCAST, depth, width, accumulator_bits)
+        proof = accumulator.prove(layer.codes, BROADCAST, depth, width, bits)
         if proof.never_drained.all():
             proofs[BROADCAST.name] = proof
     return LayerCertificate(
@@ -181,7 +158,7 @@ def _layer(
         proven=bool(safe) and proven_channels == channels,
         proven_channels=proven_channels,
         never_drained_channels=never_drained_channels,
-        layouts={name: _layout(proof, accumulator_bits) for name, proof in proofs.items()},
+        layouts={name: _layout(proof, bits) for name, proof in proofs.items()},
     )
 
 
@@ -203,25 +180,22 @@ def _layout(proof: accumulator.LayoutProof, accumulator_bits: int) -> LayoutCert
 
 def _compare(stored: Certificate, recomputed: Certificate) -> None:
     """Refuse a certificate that differs from what the codes say."""
-    for what, claimed, found in (
-        ("layers", stored.layers, recomputed.layers),
-        ("skipped layers", stored.skipped, recomputed.skipped),
-    ):
-        if len(claimed) != len(found):
-            raise CertificateError(
-                f"the certificate lists {len(claimed)} {what}, the file has {len(found)}; {_ADVICE}"
-            )
-    differing: list[str] = []
-    message = ""
-    for claim, layer in zip(
-        (*stored.layers, *stored.skipped), (*recomputed.layers, *recomputed.skipped), strict=True
-    ):
-        difference = next(_differences(claim, layer), None)
-        if difference is not None:
-            differing.append(layer.name)
-            message = message or f"layer {layer.name!r}: {difference}"
-    if differing:
-        raise CertificateError(f"{message}; {_ADVICE}", differing)
+    claims: tuple[_Entry, ...] = (*stored.layers, *stored.skipped)
+    facts: tuple[_Entry, ...] = (*recomputed.layers, *recomputed.skipped)
+    if len(stored.layers) != len(recomputed.layers) or len(claims) != len(facts):
+        raise CertificateError(
+            f"the certificate lists {len(stored.layers)} int8 layers and {len(stored.skipped)} "
+            f"others, the file has {len(recomputed.layers)} and {len(recomputed.skipped)}; "
+            f"{_ADVICE}"
+        )
+    found = {
+        fact.name: difference
+        for claim, fact in zip(claims, facts, strict=True)
+        if (difference := next(_differences(claim, fact), None)) is not None
+    }
+    if found:
+        name, difference = next(iter(found.items()))
+        raise CertificateError(f"layer {name!r}: {difference}; {_ADVICE}", tuple(found))
 
 
 _ADVICE = "the file or its certificate was edited: do not trust it, certify the model again"

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from oaq_keras.errors import ModelFileError
-from oaq_keras.flatbuffer import Graph, Operator, schema, tensor_name
+from oaq_keras.flatbuffer import Graph, Operator, tensor_name
 
 VERSION = 1
 
@@ -82,7 +83,7 @@ class LayerOptions:
     @property
     def pads(self) -> bool:
         """Whether the operator may read the zero point's code from outside its input."""
-        return self.padding == schema.Padding.SAME
+        return bool(self.padding == schema.Padding.SAME)
 
 
 def encode_options(kind: str, options: LayerOptions) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -96,7 +97,9 @@ def decode_options(graph: Graph, operator: Operator, kind: str) -> LayerOptions:
     """Read and check a custom operator's options.
 
     Args:
-      kind: the builtin kind, a key of `BUILTIN_TO_CUSTOM`.
+      graph: the subgraph, for names.
+      operator: the custom operator.
+      kind: its builtin kind, a key of `BUILTIN_TO_CUSTOM`.
 
     Raises:
       ModelFileError: naming the operator's output and the key at fault.

@@ -39,7 +39,7 @@ _KIND_NAMES: dict[int, str] = {
 _TYPE_NAMES: dict[int, str] = {
     code: name for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.INT32: np.dtype("<i4"),
 }
@@ -139,6 +139,7 @@ def type_name(tensor: Tensor) -> str:
 
 
 def is_int8(tensor: Tensor) -> bool:
+    """Whether the tensor holds int8 codes."""
     return bool(tensor.type == schema.TensorType.INT8)
 
 
@@ -188,7 +189,8 @@ def constant(model: Model, graph: Graph, index: int) -> NDArray[Any]:
             f"tensor {name!r} of shape {list(dimensions)} needs {expected} bytes, its buffer has "
             f"{len(data)}; the file is damaged"
         )
-    return np.frombuffer(bytes(data), dtype).reshape(dimensions)
+    codes: NDArray[Any] = np.frombuffer(bytes(data), dtype).reshape(dimensions)
+    return codes
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,8 @@ def quantization(graph: Graph, index: int, channels: int = 1) -> Quantization:
     """An int8 or int32 tensor's quantization, checked.
 
     Args:
+      graph: the subgraph.
+      index: the tensor's.
       channels: the number of scales allowed beside 1.
 
     Raises:
@@ -281,7 +285,7 @@ def _entries(given: Any, field: str) -> Any:
     return () if value is None else value
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+class _AlignedBuffer(schema.BufferT):
     """A buffer whose data the builder aligns; the generated code leaves 4-byte alignment."""
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.certificate import SkippedLayer
@@ -21,7 +22,6 @@ from oaq_keras.flatbuffer import (
     is_int8,
     kind,
     quantization,
-    schema,
     shape,
     tensor_name,
     type_name,
@@ -136,9 +136,9 @@ def _reads_input(model: Model, graph: Graph) -> set[int]:
     sources = {"QUANTIZE": 0, **PASS_THROUGH}
     for operator in graph.operators:
         position = sources.get(kind(model, operator))
-        if position is not None and len(operator.inputs) > position:
-            if int(operator.inputs[position]) in found:
-                found.update(int(i) for i in operator.outputs)
+        inputs = [] if position is None else [int(i) for i in operator.inputs[position:]]
+        if inputs and inputs[0] in found:
+            found.update(int(i) for i in operator.outputs)
     return found
 
 
@@ -178,9 +178,7 @@ def _reason_to_skip(
     return ""
 
 
-def _builtin_options(
-    model: Model, graph: Graph, operator: Operator, builtin: str
-) -> LayerOptions:
+def _builtin_options(model: Model, graph: Graph, operator: Operator, builtin: str) -> LayerOptions:
     given = operator.builtinOptions
     code = model.operatorCodes[operator.opcodeIndex]
     name = tensor_name(graph, int(operator.outputs[0]))

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+NEVER_DRAINED = 1 << 24
+"""An accumulation depth T that is longer than any lane's whole share of K."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -101,5 +104,5 @@ def lane_blocks(codes: NDArray[np.integer], layout: Layout, depth: int) -> NDArr
     """
     steps = lane_steps(codes, layout)
     starts = np.arange(0, steps.shape[0], layout.steps_per_block(depth))
-    blocks: NDArray[np.int64] = np.add.reduceat(steps, starts, axis=0)
-    return blocks.transpose(1, 0, 2)
+    blocks: NDArray[np.int64] = np.add.reduceat(steps, starts, axis=0).transpose(1, 0, 2)
+    return blocks

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN, decode_options
 from oaq_keras.errors import ModelFileError
@@ -19,11 +21,11 @@ from oaq_keras.flatbuffer import (
     Model,
     Operator,
     Quantization,
+    Tensor,
     is_constant,
     is_int8,
     kind,
     quantization,
-    schema,
 )
 
 Range = tuple[int, int]
@@ -92,7 +94,8 @@ def activation_range(activation: int, output: Quantization) -> Range:
     if activation not in _ACTIVATION_LIMITS:
         return FULL
     low, high = _ACTIVATION_LIMITS[activation]
-    return max(-128, _code(low, output)), (127 if math.isinf(high) else min(127, _code(high, output)))
+    highest = 127 if math.isinf(high) else min(127, _code(high, output))
+    return max(-128, _code(low, output)), highest
 
 
 def tensor_ranges(model: Model, graph: Graph) -> list[Range]:
@@ -147,10 +150,10 @@ def _written_once(model: Model, graph: Graph) -> set[int]:
     return {i for i, count in enumerate(writers) if count == 1} - early
 
 
-def _constant_range(model: Model, tensor: object) -> Range:
-    if tensor.sparsity is not None:  # type: ignore[attr-defined]
+def _constant_range(model: Model, tensor: Tensor) -> Range:
+    if tensor.sparsity is not None:
         return FULL
-    codes = np.asarray(model.buffers[tensor.buffer].data).view(np.int8)  # type: ignore[attr-defined]
+    codes = np.asarray(model.buffers[tensor.buffer].data).view(np.int8)
     return int(codes.min()), int(codes.max())
 
 
@@ -197,7 +200,7 @@ def _passed(
     return _activated(graph, output, _fused(operator, schema.Pool2DOptionsT), known)
 
 
-def _fused(operator: Operator, options: type) -> int:
+def _fused(operator: Operator, options: Any) -> int:
     # Options of another operator's type are what TFLite reads as none.
     given = operator.builtinOptions
     return int(given.fusedActivationFunction) if isinstance(given, options) else _ACTIVATION.NONE

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.custom_ops import (
     BUILTIN_TO_CUSTOM,
@@ -26,7 +27,6 @@ from oaq_keras.flatbuffer import (
     builtin_code,
     quantization,
     read_model,
-    schema,
     shape,
     write_model,
 )
@@ -183,7 +183,8 @@ class _OperatorCodes:
 
     def drop_unused(self) -> None:
         """Number the codes in use in order of first use."""
-        given, kept = self._model.operatorCodes, []
+        given = self._model.operatorCodes
+        kept: list[Any] = []
         numbers: dict[tuple[int, bytes, int], int] = {}
         for graph in self._model.subgraphs:
             for operator in graph.operators:

@@ -10,7 +10,9 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell: the first is left-aligned, numbers are right-aligned."""
     columns = list(zip(headings, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
-    right = [i > 0 and all(_numeric(cell) for cell in column[1:]) for i, column in enumerate(columns)]
+    right = [
+        i > 0 and all(_numeric(cell) for cell in column[1:]) for i, column in enumerate(columns)
+    ]
     lines = [
         "  ".join(
             cell.rjust(width) if flush else cell.ljust(width)
@@ -23,9 +25,9 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def short_name(name: str, width: int = 40) -> str:
     """A tensor's name that fits a table; converters join the names of all they fused with `;`."""
-    first = name.split(";")[0]
+    first = name.split(";", maxsplit=1)[0]
     return first if len(first) <= width else "..." + first[-(width - 3) :]
 
 
 def _numeric(cell: str) -> bool:
-    return not cell or cell == "-" or cell[0].isdigit() or cell[0] in "-+[" and cell[-1] in "0123456789]%M"
+    return cell in ("", "-") or cell.lstrip("+-[")[:1].isdigit()
