@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `oaq`: looks at, checks and converts .tflite files. Needs no TensorFlow.
+
+Exit codes: 0 done, 1 the answer is no, 2 bad input or a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oaq_keras.errors import CertificateError, OaqError
+from oaq_keras.version import __version__
+
+OK, REFUSED, FAULT = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+      arguments: those after the program's name; the process's own by default.
+
+    Returns:
+      The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    # Tensor names may hold what the terminal's encoding lacks.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, `head` say, has seen enough; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except CertificateError as error:
+        return _fail(error, REFUSED)
+    except (OaqError, OSError, ImportError) as error:
+        return _fail(error, FAULT)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _fail(error: Exception, code: int) -> int:
+    message = " ".join(str(error).split()) or type(error).__name__
+    print(f"oaq: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="oaq", description="Overflow aware quantization for TensorFlow Lite models."
+    )
+    parser.add_argument("--version", action="version", version=f"oaq-keras {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, "inspect", _inspect, "operators, ranges and the plan of a model")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    _add_json(command)
+
+    command = _command(
+        commands, "certify", _certify, "prove that a model's int16 sums fit; exit 1 if they need not"
+    )
+    command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    command.add_argument(
+        "--depth", type=_positive, help="products a lane adds between two drains (16)"
+    )
+    command.add_argument(
+        "--first-layer-depth", type=_positive, help="the same for the model's first layer (4)"
+    )
+    command.add_argument(
+        "--picture", type=Path, metavar="OUT.png", help="draw headroom by layer (needs matplotlib)"
+    )
+    _add_json(command)
+
+    command = _command(
+        commands, "convert", _convert, "exchange builtin and Oaq operators; no code changes"
+    )
+    command.add_argument("source", type=Path, metavar="IN", help="a .tflite file")
+    command.add_argument("target", type=Path, metavar="OUT", help="the file to write")
+    command.add_argument(
+        "--ops",
+        choices=("custom", "builtin"),
+        required=True,
+        help="custom: Oaq operators, for our kernels; builtin: runs on any TFLite runtime",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite OUT")
+
+    command = _command(
+        commands, "doctor", _doctor, "what is installed, what works, what this CPU gains"
+    )
+    _add_json(command)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return value
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from oaq_keras.flatbuffer import load_bytes
+    from oaq_keras.inspection import inspect_model
+
+    data = load_bytes(options.model)
+    found = inspect_model(data)
+    plan, why_not = _plan(data)
+    if options.json:
+        _print_json({**found.to_dict(), "plan": plan, "plan_reason": why_not})
+        return OK
+    print(f"{options.model}: {found}")
+    print()
+    if plan is None:
+        print(f"no plan: {why_not}")
+    elif not plan:
+        print("plan: nothing in this file is for our kernels")
+    else:
+        print(_plan_table(plan))
+    return OK
+
+
+def _plan(data: bytes) -> tuple[list[dict[str, Any]] | None, str]:
+    """The plan for this machine, or why there is none; a file is worth a look without it."""
+    from oaq_keras.runtime import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=data, builtin=True)
+        interpreter.allocate_tensors()
+        return list(interpreter.plan()), ""
+    except (OaqError, OSError, ValueError, RuntimeError, ImportError) as error:
+        return None, " ".join(str(error).split())
+
+
+def _plan_table(plan: list[dict[str, Any]]) -> str:
+    from oaq_keras.tables import format_table, short_name
+
+    keys = ("op", "kind", "runs", "isa", "layout", "depth", "drains", "reason", "name")
+    rows = []
+    for entry in plan:
+        cells = ["" if entry.get(key) is None else str(entry[key]) for key in keys]
+        rows.append([*cells[:-1], short_name(cells[-1])])
+    return format_table(("op", "kind", "runs", "ISA", "layout", "T", "drains", "why", "name"), rows)
+
+
+def _certify(options: argparse.Namespace) -> int:
+    from oaq_keras.certify import certify
+
+    certificate = certify(
+        options.model, depth=options.depth, first_layer_depth=options.first_layer_depth
+    )
+    if options.picture is not None:
+        from oaq_keras import report
+
+        report.save_picture(certificate, options.picture)
+    print(certificate.to_json(indent=2) if options.json else certificate)
+    return OK if certificate.proven else REFUSED
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from oaq_keras import rewrite
+    from oaq_keras.flatbuffer import load_bytes
+
+    source, target = options.source, options.target
+    if target.exists():
+        if source.exists() and source.samefile(target):
+            raise OaqError(f"IN and OUT are the same file, {target}; name another OUT")
+        if not options.force:
+            raise OaqError(f"{target} exists; name another OUT, or overwrite it with --force")
+    change = rewrite.to_custom_ops if options.ops == "custom" else rewrite.to_builtin_ops
+    data = change(load_bytes(source))
+    _write(target, data, options.force)
+    print(f"{target}: {len(data) / 1024:.1f} KiB with {options.ops} operators")
+    return OK
+
+
+def _write(target: Path, data: bytes, overwrite: bool) -> None:
+    """Writes all of a file or none of it, even if the machine stops in between."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            unfinished.replace(target)
+        else:
+            # Unlike a rename, a link fails where OUT came into being meanwhile.
+            target.hardlink_to(unfinished)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from oaq_keras.doctor import examine
+
+    findings = examine()
+    if options.json:
+        _print_json([vars(finding) for finding in findings])
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            print(f"{finding.status:8}{finding.name:{width}}  {finding.detail}")
+            if finding.advice:
+                print(f"{'':8}{'':{width}}  -> {finding.advice}")
+    return FAULT if any(finding.status == "problem" for finding in findings) else OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
