@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oaq_keras.errors import CertificateError
+from oaq_keras.layouts import NEVER_DRAINED
 from oaq_keras.tables import format_table, short_name
 
 FORMAT = "oaq-certificate"
@@ -183,7 +184,7 @@ class Certificate:
                 str(layer.macs) if i == 0 else "",
                 str(layer.products) if i == 0 else "",
                 f"{layer.input_range[0]}..{layer.input_range[1]}" if i == 0 else "",
-                str(layer.depth) if i == 0 else "",
+                depth_text(layer.depth) if i == 0 else "",
                 name,
                 str(layout.worst_case),
                 f"{layout.headroom:+.2f}",
@@ -195,8 +196,8 @@ class Certificate:
         ]
         totals = self.summary()
         layers = (
-            f"{totals.proven_layers} of {totals.layers} int8 layers proven at T = {self.depth} "
-            f"(first layer {self.first_layer_depth}), {self.accumulator_bits} bits, layouts "
+            f"{totals.proven_layers} of {totals.layers} int8 layers proven at T = "
+            f"{depth_text(self.depth)} (first layer {depth_text(self.first_layer_depth)}), {self.accumulator_bits} bits, layouts "
             f"{', '.join(self.target)}"
         )
         shares = (
@@ -212,6 +213,11 @@ class Certificate:
             *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in self.skipped),
         ]
         return "\n".join(lines)
+
+
+def depth_text(depth: int) -> str:
+    """A required depth for people: `all` where it asks for no drain at all."""
+    return "all" if depth >= NEVER_DRAINED else str(depth)
 
 
 def verdict(layout: LayoutCertificate, channels: int) -> str:
@@ -258,9 +264,9 @@ class _Reader:
         if kind is float and type(value) is int:
             value = float(value)
         # A bool is an int to isinstance.
-        if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
             raise self.wrong(key, value, kind.__name__)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def count(self, key: str, least: int = 0) -> int:
         value = self.take(key, int)

@@ -291,11 +291,13 @@ class _AlignedBuffer(schema.BufferT):
     @classmethod
     def of(cls, buffer: Any) -> _AlignedBuffer:
         aligned = cls()
-        aligned.data, aligned.offset, aligned.size = buffer.data, buffer.offset, buffer.size
+        # A vector of no bytes would make runtimes take the tensor for a constant: leave it out.
+        aligned.data = buffer.data if len(buffer.data) else None
+        aligned.offset, aligned.size = buffer.offset, buffer.size
         return aligned
 
     def Pack(self, builder: Any) -> int:  # noqa: N802, the generated code's name
-        if len(self.data):
+        if self.data is not None:
             builder.Prep(ALIGNMENT, len(self.data))
         return int(super().Pack(builder))
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan: what the delegate decided for every operator of a model on this CPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from oaq_keras.errors import LibraryError
+from oaq_keras.tables import format_table, short_name
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """One operator; docs/format.md describes the fields. None where a field has no meaning."""
+
+    op: int
+    kind: str
+    name: str
+    runs: str
+    isa: str | None
+    layout: str | None
+    depth: int | None
+    never_drained: bool | None
+    drains: int | None
+    tiles: int | None
+    tiles_int16: int | None
+    macs: int | None
+    range: tuple[int, int] | None
+    range_source: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The entries of a plan in execution order; `str()` is a table."""
+
+    entries: tuple[PlanEntry, ...]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[PlanEntry]:
+        return iter(self.entries)
+
+    def __getitem__(self, index: int) -> PlanEntry:
+        return self.entries[index]
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The plan as JSON text, in the form of docs/format.md."""
+        return json.dumps([vars(entry) for entry in self.entries], indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Parse what `oaq_delegate_plan_json` wrote.
+
+        Raises:
+          LibraryError: it is not what docs/format.md describes.
+        """
+        try:
+            return cls(tuple(_entry(item) for item in json.loads(text)))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LibraryError(
+                f"the C library wrote a plan that cannot be read ({type(error).__name__}: "
+                f"{error}); install it and oaq-keras from one release"
+            ) from error
+
+    def __str__(self) -> str:
+        headings = ("op", "name", "kind", "runs", "isa", "layout", "T", "drains", "int16 tiles")
+        rows = [
+            (
+                str(entry.op),
+                short_name(entry.name),
+                entry.kind,
+                entry.runs,
+                entry.isa or "-",
+                entry.layout or "-",
+                "never drained" if entry.never_drained else _cell(entry.depth),
+                _cell(entry.drains),
+                "-" if entry.tiles is None else f"{entry.tiles_int16} of {entry.tiles}",
+                f"{entry.range[0]}..{entry.range[1]}" if entry.range else "-",
+                entry.reason,
+            )
+            for entry in self.entries
+        ]
+        table = format_table((*headings, "range", "reason"), rows)
+        known = [entry for entry in self.entries if entry.macs]
+        total = sum(entry.macs or 0 for entry in known)
+        if not total:
+            return table
+        shares = ", ".join(
+            f"{sum(e.macs or 0 for e in known if e.runs == runs) / total:.1%} {runs}"
+            for runs in ("int16", "exact", "stock")
+        )
+        return f"{table}\n\nlayers by share of {total / 1e6:.1f} M MACs: {shares}"
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _entry(item: Mapping[str, Any]) -> PlanEntry:
+    values = {field.name: item[field.name] for field in fields(PlanEntry)}
+    if values["range"] is not None:
+        low, high = values["range"]
+        values["range"] = (int(low), int(high))
+    return PlanEntry(**values)
