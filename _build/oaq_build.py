@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The build backend: scikit-build-core, plus a C compiler where the machine has none.
 
-Most boards and containers that run TensorFlow Lite models hold no compiler. PyPI's `ziglang` carries
-Clang and the C library's headers, so it joins the build's requirements when nothing better is found.
+Most boards and containers that run TensorFlow Lite models hold no compiler. PyPI's `ziglang`
+carries Clang and the C library's headers, so it joins the build's requirements when nothing better
+is found.
 
 As a program, for the Makefile, which builds the kernels outside of pip:
     oaq_build.py tools              what is missing here, as requirements for pip
@@ -20,17 +21,17 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-ConfigSettings = Mapping[str, "list[str] | str"]
+ConfigSettings = dict[str, list[str] | str]
 
 ZIG_REQUIREMENT = "ziglang>=0.13"
 CMAKE_REQUIREMENT = "cmake>=3.18"
 NINJA_REQUIREMENT = "ninja>=1.10"
 
-# zig cc tunes for this very CPU unless told otherwise; a library picks its kernels at run time, and may
-# travel. On ARM it also knows no -march=armv8.2-a+dotprod, only CPU names with features.
+# zig cc tunes for this very CPU unless told otherwise; the library picks its kernels at run time,
+# and may travel. On ARM zig also knows no -march=armv8.2-a+dotprod, only CPUs with features.
 _COMPILER = """\
 #!/bin/sh
 for argument; do

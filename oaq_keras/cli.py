@@ -12,10 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oaq_keras.errors import CertificateError, OaqError
 from oaq_keras.version import __version__
+
+if TYPE_CHECKING:
+    from oaq_keras.plan import Plan
 
 OK, REFUSED, FAULT = 0, 1, 2
 
@@ -67,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(command)
 
     command = _command(
-        commands, "certify", _certify, "prove that a model's int16 sums fit; exit 1 if they need not"
+        commands, "certify", _certify, "prove that a model's int16 sums fit; exit 1 if they may not"
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     command.add_argument(
@@ -133,40 +136,23 @@ def _inspect(options: argparse.Namespace) -> int:
     found = inspect_model(data)
     plan, why_not = _plan(data)
     if options.json:
-        _print_json({**found.to_dict(), "plan": plan, "plan_reason": why_not})
+        entries = None if plan is None else [vars(entry) for entry in plan]
+        _print_json({**found.to_dict(), "plan": entries, "plan_reason": why_not})
         return OK
     print(f"{options.model}: {found}")
     print()
-    if plan is None:
-        print(f"no plan: {why_not}")
-    elif not plan:
-        print("plan: nothing in this file is for our kernels")
-    else:
-        print(_plan_table(plan))
+    print(f"no plan: {why_not}" if plan is None else plan)
     return OK
 
 
-def _plan(data: bytes) -> tuple[list[dict[str, Any]] | None, str]:
+def _plan(data: bytes) -> tuple[Plan | None, str]:
     """The plan for this machine, or why there is none; a file is worth a look without it."""
-    from oaq_keras.runtime import Interpreter
-
     try:
-        interpreter = Interpreter(model_content=data, builtin=True)
-        interpreter.allocate_tensors()
-        return list(interpreter.plan()), ""
+        from oaq_keras.runtime import Interpreter
+
+        return Interpreter(model_content=data, builtin=True).plan(), ""
     except (OaqError, OSError, ValueError, RuntimeError, ImportError) as error:
         return None, " ".join(str(error).split())
-
-
-def _plan_table(plan: list[dict[str, Any]]) -> str:
-    from oaq_keras.tables import format_table, short_name
-
-    keys = ("op", "kind", "runs", "isa", "layout", "depth", "drains", "reason", "name")
-    rows = []
-    for entry in plan:
-        cells = ["" if entry.get(key) is None else str(entry[key]) for key in keys]
-        rows.append([*cells[:-1], short_name(cells[-1])])
-    return format_table(("op", "kind", "runs", "ISA", "layout", "T", "drains", "why", "name"), rows)
 
 
 def _certify(options: argparse.Namespace) -> int:

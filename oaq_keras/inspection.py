@@ -70,9 +70,10 @@ class Inspection:
 
     def __str__(self) -> str:
         """Tables for people."""
+        several = any(operator.subgraph for operator in self.operators)
         rows = [
             (
-                str(operator.op) if operator.subgraph == 0 else f"{operator.subgraph}.{operator.op}",
+                f"{operator.subgraph}.{operator.op}" if several else str(operator.op),
                 operator.kind,
                 operator.type,
                 "" if operator.range is None else "{}..{}".format(*operator.range),
