@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`convert`: a trained, quantized model in; a certified .tflite file out."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from oaq_keras._keras import keras, tf
+from oaq_keras.certify import attach_certificate, certify
+from oaq_keras.configs import OverflowAwareQuantizeConfig
+from oaq_keras.errors import CertificateError, UnsupportedError
+from oaq_keras.finish import finish
+from oaq_keras.quantizers import WeightQuantizer
+from oaq_keras.rewrite import to_custom_ops
+
+_SMALLEST_GAMMA = 1e-6
+"""Share of a BatchNormalization's largest |gamma| that stands in for a gamma of 0."""
+
+
+def convert(model: Any, *, ops: str = "custom") -> bytes:
+    """Exports a model from `quantize` to TensorFlow Lite, with a proof that its sums fit.
+
+    The codes in the file are proven, not those of the training graph. Where rounding in the
+    converter pushed a channel over the bound its scale is inflated a little.
+
+    Args:
+      model: a model from `quantize`, trained (or calibrated); it is not changed.
+      ops: "custom" for Oaq operators, which always run on our kernels; "builtin" for stock ones,
+        which run in any TFLite, and on our kernels where the delegate claims them.
+
+    Returns:
+      The .tflite file: float32 inputs and outputs, int8 inside, and the certificate as metadata.
+
+    Raises:
+      UnsupportedError: not a model from `quantize`, not trained or calibrated yet, a weight that
+        is not finite, or a layer that the converter left in float; the message names it.
+      CertificateError: a layer whose exported codes do not fit; the message names it.
+      ValueError: an unknown `ops`.
+    """
+    if ops not in ("custom", "builtin"):
+        raise ValueError(f"ops is 'custom' or 'builtin', got {ops!r}.")
+    quantizers = _weight_quantizers(model)
+    _check_calibrated(model)
+    _check_finite(model)
+    with _foldable(model):
+        exported = _to_tflite(model)
+    depth = max(quantizer.depth for quantizer in quantizers)
+    first_layer_depth = min(quantizer.depth for quantizer in quantizers)
+    accumulator_bits = quantizers[0].accumulator_bits
+    fitted = finish(exported, depth, first_layer_depth, accumulator_bits)
+    converted = to_custom_ops(fitted) if ops == "custom" else fitted
+    certificate = certify(
+        converted,
+        depth=depth,
+        first_layer_depth=first_layer_depth,
+        accumulator_bits=accumulator_bits,
+    )
+    refused = [layer.name for layer in certificate.layers if not layer.proven]
+    if refused:
+        raise CertificateError(
+            f"These layers do not fit {accumulator_bits} bits: {', '.join(refused)}. "
+            "Nothing was exported.",
+            refused,
+        )
+    return attach_certificate(converted, certificate)
+
+
+def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
+    found = []
+    if isinstance(model, keras.Model):
+        for layer in model.layers:
+            config = getattr(layer, "quantize_config", None)
+            if isinstance(config, OverflowAwareQuantizeConfig) and config.weight_quantizer:
+                found.append(config.weight_quantizer)
+    if not found:
+        raise UnsupportedError(
+            f"convert() takes a model from oaq_keras.quantize(), got {type(model).__name__} "
+            "without quantized weights. Call quantize(model), train the result, convert that."
+        )
+    return found
+
+
+def _check_calibrated(model: Any) -> None:
+    for variable in model.non_trainable_weights:
+        if variable.name.split("/")[-1].startswith(("output_calibrated", "input_calibrated")):
+            if float(variable.numpy()) == 0.0:
+                raise UnsupportedError(
+                    f"The activation format {variable.name!r} has seen no data yet. Train the "
+                    "model with fit(), or call oaq_keras.calibrate(model, dataset), then convert."
+                )
+
+
+def _check_finite(model: Any) -> None:
+    for variable in model.weights:
+        if not np.isfinite(variable.numpy()).all():
+            raise UnsupportedError(
+                f"The weights {variable.name!r} hold values that are not finite: training "
+                "diverged. Train again with a smaller learning rate, or restore a checkpoint."
+            )
+
+
+@contextmanager
+def _foldable(model: Any) -> Iterator[None]:
+    """Gives every gamma of 0 a tiny value while the converter runs.
+
+    Folding a channel with gamma 0 gives a weight scale of 0, for which the converter silently
+    falls back to float; with a tiny gamma the channel's output is beta all the same.
+    """
+    changed = []
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)
+        gamma = getattr(inner, "gamma", None)
+        if not isinstance(inner, keras.layers.BatchNormalization) or gamma is None:
+            continue
+        values = gamma.numpy()
+        floor = max(float(np.abs(values).max()), 1.0) * _SMALLEST_GAMMA
+        if (np.abs(values) < floor).any():
+            changed.append((gamma, values))
+            gamma.assign(np.where(np.abs(values) < floor, np.copysign(floor, values), values))
+    try:
+        yield
+    finally:
+        for gamma, values in changed:
+            gamma.assign(values)
+
+
+def _to_tflite(model: Any) -> bytes:
+    """Runs TensorFlow's converter on the inference graph alone, with the model's tensor names."""
+    names = [tensor.name.split(":")[0] for tensor in model.inputs]
+    specs = [
+        tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        for tensor, name in zip(model.inputs, names, strict=True)
+    ]
+
+    def serve(*inputs: Any) -> Any:
+        outputs = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+        # tfmot puts this prefix before the names of the layers it wraps.
+        labels = [name.removeprefix("quant_") for name in model.output_names]
+        return dict(zip(labels, tf.nest.flatten(outputs), strict=True))
+
+    module = tf.Module()
+    module.tracked = list(model.variables)  # the model itself would save every layer's functions
+    serving = tf.function(serve, input_signature=specs, autograph=False)
+    try:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            # Every tensor carries its range already; the converter warns that no dataset gave one.
+            warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+            tf.saved_model.save(
+                module, folder, signatures={"serving_default": serving.get_concrete_function()}
+            )
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            return bytes(converter.convert())
+    except Exception as error:
+        raise UnsupportedError(
+            f"TensorFlow's converter refused model {model.name!r}: {error}"
+        ) from error

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fake quantization with LSQ gradients, in the arithmetic that the converter turns into int8 codes.
+
+Forward passes are TensorFlow's own fake-quant kernels, so that training computes what the exported
+graph computes. Backward passes are those of learned step size quantization (Esser et al.,
+arXiv 1902.08153): straight through inside the clip, and for the step s of y = s * round(x / s)
+
+    dy/ds = round(x / s) - x / s   inside the clip,   dy/dclip = 1   beyond it.
+"""
+
+from typing import Any
+
+from oaq_keras._keras import tf
+from oaq_keras.formats import CODES, closed_fake_quant_range
+
+
+def round_straight_through(x: Any) -> Any:
+    """Rounds to the nearest integer; the gradient passes unchanged."""
+    return x + tf.stop_gradient(tf.round(x) - x)
+
+
+@tf.custom_gradient
+def fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
+    """Quantizes a non-negative tensor to `width + 1` codes over [0, clip].
+
+    The zero point lies so that int8 saturation closes the range from above and RELU from below
+    (codes [127 - width, 127]).
+
+    Args:
+      x: float32 tensor of any shape, the output of a ReLU.
+      clip: float32 scalar > 0, the largest value kept.
+      width: float32 scalar, a whole number in 1..255: hi - lo in codes.
+
+    Returns:
+      float32 tensor of x's shape. Gradients flow to x, clip and width (LSQ).
+    """
+    low, high = closed_fake_quant_range(clip, width)
+    y = tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+
+    def grad(dy: Any) -> tuple[Any, Any, Any]:
+        kept = x <= clip
+        dx = tf.where(kept, dy, tf.zeros_like(dy))
+        rounding = tf.reduce_sum(dx * (y - x))
+        above = tf.reduce_sum(dy) - tf.reduce_sum(dx)
+        normal = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * width)
+        dclip = above + rounding / clip
+        dwidth = -rounding / width
+        return dx, normal * dclip, normal * dwidth
+
+    return y, grad
+
+
+def fake_quant_open(x: Any, low: Any, high: Any) -> Any:
+    """Quantizes to all 256 codes over [low, high]; values beyond are clipped.
+
+    Args:
+      x: float32 tensor of any shape.
+      low: float32 scalar <= 0.
+      high: float32 scalar >= 0.
+
+    Returns:
+      float32 tensor of x's shape.
+    """
+    return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+
+
+@tf.custom_gradient
+def fake_quant_weights(w: Any, scale: Any) -> Any:
+    """Quantizes weights to codes in -127..127.
+
+    Args:
+      w: float32 tensor, output channels last.
+      scale: float32 > 0 with |w| <= 127 * scale: a vector of the output channels, or a scalar.
+
+    Returns:
+      float32 tensor of w's shape. Gradients flow to w and scale (LSQ).
+    """
+    limit = scale * float(CODES.weight_max)
+    if scale.shape.rank:
+        y = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            w, -limit, limit, num_bits=8, narrow_range=True
+        )
+        axes = list(range(w.shape.rank - 1))
+    else:
+        y = tf.quantization.fake_quant_with_min_max_vars(
+            w, -limit, limit, num_bits=8, narrow_range=True
+        )
+        axes = list(range(w.shape.rank))
+
+    def grad(dy: Any) -> tuple[Any, Any]:
+        return dy, tf.reduce_sum(dy * (y - w), axis=axes) / scale
+
+    return y, grad

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an exported int8 file still needs before it is certified."""
+
+from __future__ import annotations
+
+from oaq_keras.errors import CertificateError, UnsupportedError
+from oaq_keras.flatbuffer import read_model, write_model
+from oaq_keras.inflate import inflate_layer
+from oaq_keras.int8_layers import int8_layers
+from oaq_keras.layouts import C4, C8, CHANNEL
+
+LARGEST_INFLATION = 1.1
+"""Beyond this the file's codes are not those that were trained, and inflating hides a mistake."""
+
+
+def finish(
+    exported: bytes, depth: int, first_layer_depth: int, accumulator_bits: int = 16
+) -> bytes:
+    """Inflates what rounding in the converter left over the bound.
+
+    Args:
+      exported: a .tflite file whose weights were trained to fit.
+      depth: accumulation depth T of every layer but those that read the model's input.
+      first_layer_depth: that of those.
+      accumulator_bits: bits of a lane.
+
+    Returns:
+      The file, its layers fitting; with constants aligned.
+
+    Raises:
+      UnsupportedError: a convolution or fully connected layer is not int8; the message names it.
+      CertificateError: a layer exceeds the bound by more than rounding explains.
+    """
+    model = read_model(exported)
+    layers, skipped = int8_layers(model)
+    for other in skipped:
+        raise UnsupportedError(
+            f"Layer {other.name!r} was exported without int8 codes: {other.reason} "
+            "Quantize it too, or run that part of the model outside this file."
+        )
+    for layer in layers:
+        layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+        wanted = first_layer_depth if layer.first else depth
+        factor = inflate_layer(model, layer, layouts, wanted, accumulator_bits)
+        if factor > LARGEST_INFLATION:
+            raise CertificateError(
+                f"Layer {layer.name!r} (operator {layer.op}) exceeds {accumulator_bits} bits at "
+                f"T={wanted} by a factor of {factor:.2f} with inputs in {list(layer.input_range)}. "
+                "The file's codes or ranges are not those that were trained; nothing was exported.",
+                [layer.name],
+            )
+    return write_model(model)

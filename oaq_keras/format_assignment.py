@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides which tensors of a graph are quantized, which share a format, and which are closed."""
+
+from dataclasses import dataclass, field
+
+from oaq_keras._keras import keras
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.graph import Graph, Node
+from oaq_keras.registry import is_relu, rule_of
+
+layers = keras.layers
+
+
+@dataclass
+class Assignment:
+    """Formats of a graph's tensors.
+
+    Attributes:
+      quantized: nodes that get a QuantizeConfig.
+      inputs: input nodes behind which the model's input is quantized.
+      formats: node -> format by which its output is quantized; nodes without an entry keep their
+        input's codes, or are fused into the next node.
+      closed: closed formats -> largest clip (6.0 for ReLU6, else None).
+      kernels: nodes with weights -> format of their input, None where it is not quantized.
+      first: nodes with weights that read the model's input.
+    """
+
+    quantized: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    formats: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, float | None] = field(default_factory=dict)
+    kernels: dict[str, str | None] = field(default_factory=dict)
+    first: set[str] = field(default_factory=set)
+
+
+def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
+    """Assigns formats to the tensors of a canonical graph.
+
+    Args:
+      graph: the graph.
+      annotated: names of the layers to quantize; others stay float.
+
+    Raises:
+      UnsupportedError: a layer without a rule, or a BatchNormalization that cannot be folded.
+    """
+    classes = _Classes()
+    result = Assignment()
+    of_tensor: dict[str, str | None] = {}
+    relus: dict[str, float | None] = {}
+    opened: set[str] = set()
+    for node in graph:
+        if isinstance(node.layer, layers.InputLayer):
+            read = any(consumer.name in annotated for consumer in graph.consumers(node.name))
+            of_tensor[node.name] = classes.make(node.name) if read else None
+            if read:
+                result.inputs.append(node.name)
+                opened.add(node.name)
+            continue
+        if node.name not in annotated:
+            of_tensor[node.name] = None
+            continue
+        rule = rule_of(node.layer)
+        result.quantized.append(node.name)
+        sources = [of_tensor[name] for name in node.inputs]
+        if rule.kernel:
+            result.kernels[node.name] = sources[0]
+            if _reads_input(graph, node):
+                result.first.add(node.name)
+        if isinstance(node.layer, layers.BatchNormalization):
+            _check_foldable(graph, node)
+        if rule.output == "same" or rule.output == "average":
+            of_tensor[node.name] = sources[0]
+            if rule.output == "average" and sources[0] is not None:
+                result.formats[node.name] = sources[0]
+        elif rule.output == "unite" and all(source is not None for source in sources):
+            of_tensor[node.name] = classes.unite([source for source in sources if source])
+        elif rule.output == "fixed" or _is_fused(graph, node, annotated):
+            of_tensor[node.name] = None
+        else:
+            of_tensor[node.name] = result.formats[node.name] = classes.make(node.name)
+            if _ends_in_relu(node):
+                relus[node.name] = node.layer.get_config().get("max_value")
+            else:
+                opened.add(node.name)
+    return _resolve(result, classes, relus, opened)
+
+
+class _Classes:
+    """Disjoint sets of tensors that share a format (union by first name)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def make(self, name: str) -> str:
+        self._parent[name] = name
+        return name
+
+    def find(self, name: str) -> str:
+        while self._parent[name] != name:
+            name = self._parent[name]
+        return name
+
+    def unite(self, names: list[str]) -> str:
+        root = self.find(names[0])
+        for name in names[1:]:
+            self._parent[self.find(name)] = root
+        return root
+
+
+def _resolve(
+    result: Assignment,
+    classes: _Classes,
+    relus: dict[str, float | None],
+    opened: set[str],
+) -> Assignment:
+    """Replaces names by those of their sets; a set is closed where all its tensors are."""
+    result.formats = {node: classes.find(name) for node, name in result.formats.items()}
+    for name in result.inputs:
+        result.formats[name] = classes.find(name)
+    result.kernels = {
+        node: None if name is None else classes.find(name) for node, name in result.kernels.items()
+    }
+    open_sets = {classes.find(name) for name in opened}
+    limits_of: dict[str, list[float | None]] = {}
+    for name, limit in relus.items():
+        limits_of.setdefault(classes.find(name), []).append(limit)
+    for root, limits in limits_of.items():
+        if root not in open_sets:
+            known = [limit for limit in limits if limit is not None]
+            result.closed[root] = max(known) if len(known) == len(limits) else None
+    return result
+
+
+def _ends_in_relu(node: Node) -> bool:
+    return is_relu(node.layer) or node.layer.get_config().get("activation") == "relu"
+
+
+def _is_fused(graph: Graph, node: Node, annotated: set[str]) -> bool:
+    """Whether the converter merges a node into the one that reads it."""
+    consumers = graph.consumers(node.name)
+    if len(consumers) != 1 or node.name in graph.outputs:
+        return False
+    follower = consumers[0]
+    if follower.name not in annotated or _ends_in_relu(node):
+        return False
+    if isinstance(follower.layer, layers.BatchNormalization):
+        return bool(rule_of(node.layer).kernel)
+    fusable = bool(rule_of(node.layer).kernel) or isinstance(
+        node.layer, (layers.BatchNormalization, layers.Add)
+    )
+    return fusable and is_relu(follower.layer)
+
+
+def _reads_input(graph: Graph, node: Node) -> bool:
+    """Whether only layers that keep codes lie between the model's input and a node."""
+    name = node.inputs[0]
+    while graph[name].inputs and rule_of(graph[name].layer).output in ("same", "average"):
+        name = graph[name].inputs[0]
+    return not graph[name].inputs
+
+
+def _check_foldable(graph: Graph, node: Node) -> None:
+    source = graph[node.inputs[0]]
+    activation = source.layer.get_config().get("activation", "linear")
+    foldable = (
+        type(source.layer) in (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+        and activation == "linear"
+        and len(graph.consumers(source.name)) == 1
+        and source.name not in graph.outputs
+    )
+    if not foldable:
+        raise UnsupportedError(
+            f"BatchNormalization {node.name!r} follows {source.name!r} "
+            f"({type(source.layer).__name__}, activation {activation!r}) and cannot be folded. "
+            "Put it directly behind a convolution or Dense layer that has no activation and no "
+            "other reader."
+        )

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantization without training: formats from a few inputs, weights bounded as they are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from oaq_keras._keras import tf
+from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.quantization import quantize
+from oaq_keras.quantizers import FormatTable
+
+
+def calibrate(model: Any, representative_dataset: Iterable[Any]) -> Any:
+    """Sets the activation formats of a quantized model from data, without training.
+
+    Weights and BatchNormalization statistics stay as they are. A model that was calibrated starts
+    `fit` with these formats instead of those of its first steps.
+
+    Args:
+      model: a model from `quantize`; its formats are changed in place.
+      representative_dataset: batches as the model takes them, float32 arrays or tensors with the
+        batch first; for models with several inputs, lists of them. A callable that returns such
+        an iterable is taken too, as TFLite's converter does. 100 images or so are enough.
+
+    Returns:
+      The model.
+
+    Raises:
+      UnsupportedError: not a quantized model, no data, or data whose shape is not the model's.
+    """
+    tables = _tables(model)
+    if not tables:
+        raise UnsupportedError(
+            "calibrate() takes a model from oaq_keras.quantize(), got one without formats. "
+            "Call quantize(model) first."
+        )
+    batches = (
+        representative_dataset() if callable(representative_dataset) else (representative_dataset)
+    )
+    count = 0
+    for batch in batches:
+        inputs = _inputs(model, batch)
+        for table in tables:
+            table.observing = True
+        try:
+            model(inputs, training=False)
+        finally:
+            for table in tables:
+                table.observing = False
+        count += 1
+    if not count:
+        raise UnsupportedError(
+            "representative_dataset holds no batches; pass at least one, such as x_train[:100] "
+            "in batches of 10."
+        )
+    return model
+
+
+def post_training_quantize(
+    model: Any, representative_dataset: Iterable[Any], **options: Any
+) -> Any:
+    """Quantizes a float model without training it.
+
+    Args:
+      model: as for `quantize`.
+      representative_dataset: as for `calibrate`.
+      **options: as for `quantize`.
+
+    Returns:
+      A model to pass to `convert`, or to train further.
+
+    Raises:
+      UnsupportedError: as for `quantize` and `calibrate`.
+    """
+    return calibrate(quantize(model, **options), representative_dataset)
+
+
+def _tables(model: Any) -> list[FormatTable]:
+    tables: list[FormatTable] = []
+    for layer in getattr(model, "layers", []):
+        config = getattr(layer, "quantize_config", None)
+        quantizer = None
+        if isinstance(config, OverflowAwareQuantizeConfig):
+            quantizer = config.output_quantizer
+        elif isinstance(layer, QuantizeInput):
+            quantizer = layer.quantizer
+        if quantizer is not None and quantizer.table not in tables:
+            tables.append(quantizer.table)
+    return tables
+
+
+def _inputs(model: Any, batch: Any) -> Any:
+    given = list(batch) if isinstance(batch, (list, tuple)) else [batch]
+    if len(given) != len(model.inputs):
+        raise UnsupportedError(
+            f"A batch of representative_dataset holds {len(given)} arrays, the model takes "
+            f"{len(model.inputs)}. Yield inputs alone, without labels."
+        )
+    tensors = []
+    for value, expected in zip(given, model.inputs, strict=True):
+        tensor = tf.cast(tf.convert_to_tensor(value), expected.dtype)
+        if not expected.shape.is_compatible_with(tensor.shape):
+            raise UnsupportedError(
+                f"A batch of representative_dataset has shape {tuple(tensor.shape)}, input "
+                f"{expected.name!r} takes {tuple(expected.shape)} (batch first)."
+            )
+        if not np.isfinite(tensor.numpy()).all():
+            raise UnsupportedError(
+                f"A batch of representative_dataset for input {expected.name!r} holds values "
+                "that are not finite; clean the data."
+            )
+        tensors.append(tensor)
+    return tensors[0] if len(tensors) == 1 else tensors

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers can be quantized, and what each does to formats."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from oaq_keras._keras import keras, tfmot
+from oaq_keras.configs import OverflowAwareQuantizeConfig
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
+
+layers = keras.layers
+
+
+@dataclass(frozen=True)
+class LayerRule:
+    """How layers of a type behave.
+
+    Attributes:
+      output: "new" (a format of its own), "same" (codes pass through, the format is the input's),
+        "average" (as "same", but codes are averaged and rounded anew), "unite" (all inputs and
+        the output share a format) or "fixed" (TFLite prescribes it).
+      kernel: attribute that holds the weights, if any.
+      kind: the WeightQuantizer's kind.
+      layouts: lane layouts that kernels use for it.
+    """
+
+    output: str
+    kernel: str | None = None
+    kind: str | None = None
+    layouts: tuple[str, ...] = ()
+
+
+_GEMM = ("c8", "c4")
+
+RULES: dict[Any, LayerRule] = {
+    layers.InputLayer: LayerRule("new"),
+    layers.Conv2D: LayerRule("new", "kernel", "conv", _GEMM),
+    layers.DepthwiseConv2D: LayerRule("new", "depthwise_kernel", "depthwise", ("channel",)),
+    layers.Dense: LayerRule("new", "kernel", "dense", _GEMM),
+    layers.BatchNormalization: LayerRule("new"),
+    layers.ReLU: LayerRule("new"),
+    layers.Add: LayerRule("new"),
+    layers.GlobalAveragePooling2D: LayerRule("new"),
+    layers.Concatenate: LayerRule("unite"),
+    layers.MaxPooling2D: LayerRule("same"),
+    layers.GlobalMaxPooling2D: LayerRule("same"),
+    layers.AveragePooling2D: LayerRule("average"),
+    layers.ZeroPadding2D: LayerRule("same"),
+    layers.Flatten: LayerRule("same"),
+    layers.Reshape: LayerRule("same"),
+    layers.Dropout: LayerRule("same"),
+    layers.SpatialDropout2D: LayerRule("same"),
+    layers.Softmax: LayerRule("fixed"),
+}
+
+
+def rule_of(layer: Any) -> LayerRule:
+    """The rule for a layer.
+
+    Raises:
+      UnsupportedError: there is none; the message names the layer and what to do.
+    """
+    rule = RULES.get(type(layer))
+    if rule is None and type(layer) is layers.Activation:
+        name = layer.get_config()["activation"]
+        if name == "softmax":
+            return LayerRule("fixed")
+        raise UnsupportedError(
+            f"Layer {layer.name!r} has the activation {name!r}; relu, relu6 and softmax can be "
+            "quantized. Use one of them, or leave that part of the model out of quantize() and "
+            "run it on the .tflite file's output."
+        )
+    if rule is None:
+        known = ", ".join(sorted(kind.__name__ for kind in RULES))
+        raise UnsupportedError(
+            f"Layer {layer.name!r} is a {type(layer).__name__}, which cannot be quantized. "
+            f"Supported: {known}, and Activation with relu, relu6 or softmax."
+        )
+    return rule
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether a layer is a ReLU that TFLite can fuse: max(x, 0), or ReLU6."""
+    if type(layer) is not layers.ReLU:
+        return False
+    config = layer.get_config()
+    return (
+        not config["negative_slope"]
+        and not config["threshold"]
+        and config["max_value"] in (None, 6.0)
+    )
+
+
+class OverflowAwareQuantizeRegistry(tfmot.quantization.keras.QuantizeRegistry):
+    """Default QuantizeConfigs for layers looked at one by one.
+
+    A layer seen alone does not tell the format of its input, so its weights are bounded for all
+    256 codes. OverflowAwareQuantizeScheme and `quantize` look at the whole model and do better.
+    """
+
+    def __init__(self, depth: int = 16, accumulator_bits: int = 16) -> None:
+        """Makes a registry whose weights fit `depth` products in `accumulator_bits` bits."""
+        self.depth = depth
+        self.accumulator_bits = accumulator_bits
+
+    def supports(self, layer: Any) -> bool:
+        """Whether a config for this layer exists."""
+        try:
+            rule_of(layer)
+        except UnsupportedError:
+            return False
+        return True
+
+    def get_quantize_config(self, layer: Any) -> OverflowAwareQuantizeConfig:
+        """The config of a layer.
+
+        Raises:
+          UnsupportedError: no rule for this layer.
+        """
+        rule = rule_of(layer)
+        weights = None
+        if rule.kernel:
+            weights = WeightQuantizer(
+                kind=rule.kind or "conv",
+                depth=self.depth,
+                accumulator_bits=self.accumulator_bits,
+                layouts=rule.layouts,
+            )
+        output = None
+        if rule.output == "new":
+            closed = is_relu(layer) or layer.get_config().get("activation") == "relu"
+            output = ActivationQuantizer("closed" if closed else "open")
+        return OverflowAwareQuantizeConfig(rule.kernel, weights, output)
