@@ -45,6 +45,7 @@ for argument; do
         .*) features="+v8_${{version#.}}a$features" ;;
       esac
       argument="-mcpu=generic$features" ;;
+    -march=armv7*) argument=-mcpu=generic+v7a+neon ;;
   esac
   set -- "$@" "$argument"
 done
