@@ -27,7 +27,7 @@ C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name 
 ifneq ($(shell head -1 $(READY) 2>/dev/null),$(CURDIR))
   $(shell rm -f $(READY))
 else ifneq ($(PYTHON),)
-  ifneq ($(shell tail -1 $(READY)),$(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))'))
+  ifneq ($(shell tail -1 $(READY)),$(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null))
     $(shell rm -f $(READY))
   endif
 endif

@@ -197,10 +197,20 @@ def _write(target: Path, data: bytes, overwrite: bool) -> None:
         if overwrite:
             unfinished.replace(target)
         else:
-            # Unlike a rename, a link fails where OUT came into being meanwhile.
-            target.hardlink_to(unfinished)
+            _link(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    # Unlike a rename, a link fails where OUT came into being meanwhile.
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems, memory cards' among them, have no links.
+        source.replace(target)
 
 
 def _doctor(options: argparse.Namespace) -> int:
