@@ -156,7 +156,7 @@ def _plan(data: bytes) -> tuple[Plan | None, str]:
 
 
 def _certify(options: argparse.Namespace) -> int:
-    from oaq_keras.certify import certify
+    from oaq_keras.certification import certify
 
     certificate = certify(
         options.model, depth=options.depth, first_layer_depth=options.first_layer_depth

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oaq_keras.certificate import Certificate
-from oaq_keras.certify import certify
+from oaq_keras.certification import certify
 from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.flatbuffer import is_int8, kind, read_model, tensor_name, type_name

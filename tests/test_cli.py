@@ -12,7 +12,7 @@ import pytest
 
 from oaq_keras import cli, flatbuffer, library
 from oaq_keras.certificate import Certificate
-from oaq_keras.certify import attach_certificate, certify
+from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import LibraryError
 from tests.models import small_network
 
