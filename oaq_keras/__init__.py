@@ -25,7 +25,7 @@ from oaq_keras.layouts import NEVER_DRAINED
 from oaq_keras.version import __version__
 
 if TYPE_CHECKING:
-    from oaq_keras.certify import attach_certificate, certify
+    from oaq_keras.certification import attach_certificate, certify
     from oaq_keras.configs import OverflowAwareQuantizeConfig
     from oaq_keras.conversion import convert
     from oaq_keras.post_training import calibrate, post_training_quantize
@@ -44,9 +44,9 @@ _MODULE_OF = {
     "OverflowAwareQuantizeRegistry": "registry",
     "OverflowAwareQuantizeScheme": "scheme",
     "WeightQuantizer": "quantizers",
-    "attach_certificate": "certify",
+    "attach_certificate": "certification",
     "calibrate": "post_training",
-    "certify": "certify",
+    "certify": "certification",
     "convert": "conversion",
     "post_training_quantize": "post_training",
     "quantize": "quantization",

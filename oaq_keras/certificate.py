@@ -197,11 +197,11 @@ class Certificate:
         totals = self.summary()
         layers = (
             f"{totals.proven_layers} of {totals.layers} int8 layers proven at T = "
-            f"{depth_text(self.depth)} (first layer {depth_text(self.first_layer_depth)}), {self.accumulator_bits} bits, layouts "
-            f"{', '.join(self.target)}"
+            f"{depth_text(self.depth)} (first layer {depth_text(self.first_layer_depth)}), "
+            f"{self.accumulator_bits} bits, layouts {', '.join(self.target)}"
         )
         shares = (
-            f"share of {totals.macs / 1e6:.1f} M MACs: {totals.proven:.1%} proven, "
+            f"share of {totals.macs:,} MACs: {totals.proven:.1%} proven, "
             f"{totals.never_drained:.1%} never drained; without the first layer "
             f"{totals.proven_after_first:.1%} and {totals.never_drained_after_first:.1%}"
         )

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import keras, tf
-from oaq_keras.certify import attach_certificate, certify
-from oaq_keras.configs import OverflowAwareQuantizeConfig
+from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.finish import finish
 from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.rewrite import to_custom_ops
+from oaq_keras.trained import format_tables, weight_quantizers
 
 _SMALLEST_GAMMA = 1e-6
 """Share of a BatchNormalization's largest |gamma| that stands in for a gamma of 0."""
@@ -72,12 +72,7 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
 
 
 def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
-    found = []
-    if isinstance(model, keras.Model):
-        for layer in model.layers:
-            config = getattr(layer, "quantize_config", None)
-            if isinstance(config, OverflowAwareQuantizeConfig) and config.weight_quantizer:
-                found.append(config.weight_quantizer)
+    found = weight_quantizers(model)
     if not found:
         raise UnsupportedError(
             f"convert() takes a model from oaq_keras.quantize(), got {type(model).__name__} "
@@ -87,12 +82,12 @@ def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
 
 
 def _check_calibrated(model: Any) -> None:
-    for variable in model.non_trainable_weights:
-        if variable.name.split("/")[-1].startswith(("output_calibrated", "input_calibrated")):
-            if float(variable.numpy()) == 0.0:
+    for table in format_tables(model):
+        for name, variables in table.items():
+            if float(variables["calibrated"].numpy()) == 0.0:
                 raise UnsupportedError(
-                    f"The activation format {variable.name!r} has seen no data yet. Train the "
-                    "model with fit(), or call oaq_keras.calibrate(model, dataset), then convert."
+                    f"The activation format of {name!r} has seen no data yet. Train the model "
+                    "with fit(), or call oaq_keras.calibrate(model, dataset), then convert."
                 )
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.accumulator import LayoutProof, limit, prove
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Model, constant, quantization, schema, tensor_name
+from oaq_keras.flatbuffer import Model, constant, quantization, tensor_name
 from oaq_keras.int8_layers import Int8Layer
 from oaq_keras.layouts import Layout
 

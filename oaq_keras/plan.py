@@ -94,7 +94,7 @@ class Plan:
             f"{sum(e.macs or 0 for e in known if e.runs == runs) / total:.1%} {runs}"
             for runs in ("int16", "exact", "stock")
         )
-        return f"{table}\n\nlayers by share of {total / 1e6:.1f} M MACs: {shares}"
+        return f"{table}\n\nlayers by share of {total:,} MACs: {shares}"
 
 
 def _cell(value: int | None) -> str:

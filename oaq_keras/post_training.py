@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import tf
-from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.quantization import quantize
-from oaq_keras.quantizers import FormatTable
+from oaq_keras.trained import format_tables
 
 
 def calibrate(model: Any, representative_dataset: Iterable[Any]) -> Any:
@@ -31,7 +30,7 @@ def calibrate(model: Any, representative_dataset: Iterable[Any]) -> Any:
     Raises:
       UnsupportedError: not a quantized model, no data, or data whose shape is not the model's.
     """
-    tables = _tables(model)
+    tables = format_tables(model)
     if not tables:
         raise UnsupportedError(
             "calibrate() takes a model from oaq_keras.quantize(), got one without formats. "
@@ -76,20 +75,6 @@ def post_training_quantize(
       UnsupportedError: as for `quantize` and `calibrate`.
     """
     return calibrate(quantize(model, **options), representative_dataset)
-
-
-def _tables(model: Any) -> list[FormatTable]:
-    tables: list[FormatTable] = []
-    for layer in getattr(model, "layers", []):
-        config = getattr(layer, "quantize_config", None)
-        quantizer = None
-        if isinstance(config, OverflowAwareQuantizeConfig):
-            quantizer = config.output_quantizer
-        elif isinstance(layer, QuantizeInput):
-            quantizer = layer.quantizer
-        if quantizer is not None and quantizer.table not in tables:
-            tables.append(quantizer.table)
-    return tables
 
 
 def _inputs(model: Any, batch: Any) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainable formats as tfmot quantizers: activations with learnt clip and width, bounded weights."""
+"""Trainable formats as tfmot quantizers: learnt activation formats, bounded weights."""
 
 import math
 from collections.abc import Callable, Sequence

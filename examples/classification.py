@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classification: float, stock int8 and overflow aware int8 from the same weights, side by side.
+
+Trains a float model (or takes given weights), fine-tunes tfmot's stock int8 and ours with the same
+budget, converts both, and prints what the .tflite files answer and how fast.
+
+    python examples/classification.py                                 # scikit-learn's digits
+    python examples/classification.py --data cifar10.npz --model resnet8.h5 --augment
+"""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from absl import app, flags, logging
+from ai_edge_litert.interpreter import Interpreter
+
+import oaq_keras
+from oaq_keras import report
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data", None, "npz with x_train, y_train, x_test, y_test; default: digits")
+flags.DEFINE_string("model", None, "float weights to start from, a Keras .h5 file")
+flags.DEFINE_string("output", "build/classification", "folder for models, certificates, picture")
+flags.DEFINE_integer("float_epochs", 30, "epochs of float training, where no --model is given")
+flags.DEFINE_integer("epochs", 10, "epochs of fine-tuning, the same for stock and ours")
+flags.DEFINE_float("learning_rate", 1e-3, "of Adam in fine-tuning; decays to zero")
+flags.DEFINE_integer("batch", 32, "batch size in training")
+flags.DEFINE_integer("depth", 16, "accumulation depth T to prove")
+flags.DEFINE_float("regularization", 0.01, "lambda of the overflow regularization")
+flags.DEFINE_bool("augment", False, "flip and shift training images")
+flags.DEFINE_integer("test_images", 0, "test images to use, 0 for all")
+flags.DEFINE_integer("latency_runs", 200, "timed inferences of each file, in turn")
+flags.DEFINE_integer("seed", 1, "seed of everything random")
+
+Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def main(_: Any) -> None:
+    """Runs the comparison."""
+    keras.utils.set_random_seed(FLAGS.seed)
+    data = load_data(FLAGS.data)
+    folder = Path(FLAGS.output)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    step("float model")
+    model = load_model(FLAGS.model, data) if FLAGS.model else train_float(data)
+    rows = [["float", accuracy_of_model(model, data), None, None, None, None]]
+
+    files = {}
+    step("stock int8 (tfmot)")
+    files["stock int8"] = stock_int8(model, data)
+    step("ours, overflow aware")
+    files["ours"] = overflow_aware(model, data, FLAGS.regularization)
+    step("ours without the regularization")
+    files["ours, lambda 0"] = overflow_aware(model, data, 0.0)
+
+    step("the .tflite files")
+    latencies = time_in_turn({name: files[name] for name in ("stock int8", "ours")}, data)
+    for name, content in files.items():
+        certificate = oaq_keras.certify(content, depth=FLAGS.depth)
+        summary = certificate.summary()
+        rows.append(
+            [
+                name,
+                accuracy_of_file(content, data),
+                len(content),
+                summary.proven_after_first,
+                summary.never_drained_after_first,
+                latencies.get(name),
+            ]
+        )
+        stem = name.replace(", ", "_").replace(" ", "_")
+        (folder / f"{stem}.tflite").write_bytes(content)
+        (folder / f"{stem}.certificate.json").write_text(certificate.to_json())
+        if name == "ours":
+            print(certificate)
+            report.save_headroom_picture(certificate, folder / "headroom.png")
+    model.save(folder / "float.h5")
+
+    table = markdown_table(rows)
+    (folder / "table.md").write_text(table)
+    (folder / "table.json").write_text(json.dumps(rows, indent=1))
+    print(f"\n{table}\nTest images: {len(data[2])}. Written to {folder}")
+
+
+def load_data(path: str | None) -> Data:
+    """Images as float32 [n, height, width, channels] and labels as integers."""
+    if path is None:
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+        images = images.reshape(-1, 8, 8, 1).astype(np.float32) / 16
+        order = np.random.default_rng(FLAGS.seed).permutation(len(images))
+        train, test = np.split(order, 2) if len(order) % 2 == 0 else np.split(order[1:], 2)
+        return images[train], labels[train], images[test], labels[test]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [archive[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+    except (OSError, ValueError, KeyError) as error:
+        raise app.UsageError(
+            f"--data {path}: {error}. Expected an .npz with x_train, y_train, x_test, y_test."
+        ) from error
+    x_train, y_train, x_test, y_test = arrays
+    for images, labels in ((x_train, y_train), (x_test, y_test)):
+        if images.ndim != 4 or len(images) != labels.size:
+            raise app.UsageError(
+                f"--data {path}: images of shape {images.shape} with labels of shape "
+                f"{labels.shape}. Expected [n, height, width, channels] and [n]."
+            )
+    limit = FLAGS.test_images or len(x_test)
+    scale = 255.0 if FLAGS.model is None and x_train.dtype == np.uint8 else 1.0
+    return (
+        x_train.astype(np.float32) / scale,
+        y_train.reshape(-1),
+        x_test[:limit].astype(np.float32) / scale,
+        y_test.reshape(-1)[:limit],
+    )
+
+
+def load_model(path: str, data: Data) -> Any:
+    """A Keras model from an .h5 file, checked against the data."""
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise app.UsageError(f"--model {path}: {error}. Expected a Keras .h5 model.") from error
+    if model.input_shape[1:] != data[0].shape[1:]:
+        raise app.UsageError(
+            f"--model {path} takes images of shape {model.input_shape[1:]}, the data has "
+            f"{data[0].shape[1:]}."
+        )
+    return model
+
+
+def small_network(shape: tuple[int, ...], classes: int) -> Any:
+    """Standard and depthwise convolutions with BatchNormalization, one residual connection."""
+    layers = keras.layers
+
+    def conv(x: Any, filters: int, size: int, strides: int = 1, relu: bool = True) -> Any:
+        x = layers.Conv2D(filters, size, strides, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        return layers.ReLU()(x) if relu else x
+
+    inputs = keras.Input(shape)
+    x = conv(inputs, 16, 3)
+    x = conv(x, 32, 3, strides=2)
+    shortcut = x
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.ReLU(6.0)(x)
+    x = conv(x, 32, 1, relu=False)
+    x = layers.ReLU()(layers.Add()([x, shortcut]))
+    x = conv(x, 64, 3, strides=2)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(classes)(x), name="small")
+
+
+def train_float(data: Data) -> Any:
+    """A float model trained from scratch."""
+    model = small_network(data[0].shape[1:], int(data[1].max()) + 1)
+    return fit(model, data, FLAGS.float_epochs, 3e-3)
+
+
+def stock_int8(model: Any, data: Data) -> bytes:
+    """Stock quantization-aware training and conversion."""
+    import tensorflow_model_optimization as tfmot
+
+    quantized = fit(tfmot.quantization.keras.quantize_model(model), data)
+    converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter.convert()
+
+
+def overflow_aware(model: Any, data: Data, regularization: float) -> bytes:
+    """Ours: quantize, fit, convert."""
+    quantized = oaq_keras.quantize(model, depth=FLAGS.depth, regularization=regularization)
+    return oaq_keras.convert(fit(quantized, data))
+
+
+def fit(model: Any, data: Data, epochs: int | None = None, rate: float | None = None) -> Any:
+    """Trains with Adam and a cosine decay; the same for every model of the comparison."""
+    epochs = FLAGS.epochs if epochs is None else epochs
+    steps = -(-len(data[0]) // FLAGS.batch) * epochs
+    model.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(rate or FLAGS.learning_rate, max(steps, 1))
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model)),
+        metrics=["accuracy"],
+    )
+    batches = tf.data.Dataset.from_tensor_slices((data[0], data[1]))
+    batches = batches.shuffle(len(data[0]), seed=FLAGS.seed).batch(FLAGS.batch)
+    if FLAGS.augment:
+        batches = batches.map(flip_and_shift)
+    model.fit(batches.prefetch(2), epochs=epochs, verbose=2)
+    return model
+
+
+def ends_in_softmax(model: Any) -> bool:
+    """Whether a model answers probabilities."""
+    layer = getattr(model.layers[-1], "layer", model.layers[-1])
+    return "softmax" in (layer.get_config().get("activation"), type(layer).__name__.lower())
+
+
+def flip_and_shift(images: Any, labels: Any) -> tuple[Any, Any]:
+    """Random horizontal flips and shifts by up to an eighth of a batch of images."""
+    shape = tf.shape(images)
+    flipped = tf.image.random_flip_left_right(images)
+    margin = images.shape[1] // 8
+    padded = tf.pad(flipped, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="REFLECT")
+    return tf.image.random_crop(padded, shape), labels
+
+
+def accuracy_of_model(model: Any, data: Data) -> float:
+    """Top-1 of a Keras model."""
+    answers = model.predict(data[2], batch_size=256, verbose=0)
+    return float(np.mean(answers.argmax(-1) == data[3]))
+
+
+def make_interpreter(content: bytes, batch: int) -> Any:
+    """A LiteRT interpreter for `batch` images; ours where the file has our operators."""
+    kind = oaq_keras.Interpreter if b"OaqConv2D" in content else Interpreter
+    interpreter = kind(model_content=content, num_threads=1)
+    details = interpreter.get_input_details()[0]
+    interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def answer(interpreter: Any, images: np.ndarray) -> np.ndarray:
+    """Outputs of one invocation."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def accuracy_of_file(content: bytes, data: Data, batch: int = 50) -> float:
+    """Top-1 of a .tflite file."""
+    right = 0
+    for start in range(0, len(data[2]), batch):
+        images = data[2][start : start + batch]
+        if start == 0 or len(images) < batch:
+            interpreter = make_interpreter(content, len(images))
+        right += int((answer(interpreter, images).argmax(-1) == data[3][start : start + batch]).sum())
+    return right / len(data[2])
+
+
+def time_in_turn(files: dict[str, bytes], data: Data) -> dict[str, float]:
+    """Median milliseconds of one image on one thread, the files taking turns."""
+    interpreters = {name: make_interpreter(content, 1) for name, content in files.items()}
+    times: dict[str, list[float]] = {name: [] for name in files}
+    for run in range(FLAGS.latency_runs):
+        image = data[2][run % len(data[2])][None]
+        for name, interpreter in interpreters.items():
+            start = time.perf_counter()
+            answer(interpreter, image)
+            times[name].append(time.perf_counter() - start)
+    return {name: 1e3 * statistics.median(values) for name, values in times.items()}
+
+
+def markdown_table(rows: list[list[Any]]) -> str:
+    """The result as a Markdown table."""
+    titles = ["", "top-1", "file", f"MACs proven at T={FLAGS.depth}", "never drained", "latency"]
+    lines = [" | ".join(titles), " | ".join(["---"] + ["--:"] * (len(titles) - 1))]
+    for name, accuracy, size, proven, never, latency in rows:
+        cells = [
+            name,
+            f"{100 * accuracy:.2f} %",
+            "" if size is None else f"{size / 1024:.1f} KiB",
+            "" if proven is None else f"{100 * proven:.1f} %",
+            "" if never is None else f"{100 * never:.1f} %",
+            "" if latency is None else f"{latency:.3f} ms",
+        ]
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def step(title: str) -> None:
+    """Says what comes next."""
+    print(f"\n== {title}", flush=True)
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.ERROR)
+    app.run(main)
