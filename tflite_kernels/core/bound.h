@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_BOUND_H_
+#define OAQ_CORE_BOUND_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/layout.h"
+
+// The proof that int16 lanes do not overflow (docs/format.md; A2Q, arXiv 2308.13504, bounds the
+// same L1 norm). A lane is arithmetic modulo 2^16, so only its value at a drain has to fit, and a
+// constant start value may centre it. For activation codes in [lo, hi] and a block B of weight
+// codes q the lane's sums span exactly (hi - lo) * sum_B |q|.
+
+// Every code an activation tensor can hold, both ends included; lo <= hi.
+typedef struct OaqRange {
+  int32_t lo, hi;
+} OaqRange;
+
+// The codes of one weights tensor, seen as [channels][products].
+typedef struct OaqWeights {
+  const int8_t* codes;
+  size_t channels, products;
+  size_t channel_stride, product_stride;  // in codes
+} OaqWeights;
+
+static inline int8_t oaq_weight(const OaqWeights* weights, size_t channel, size_t product) {
+  return weights->codes[channel * weights->channel_stride + product * weights->product_stride];
+}
+
+// Sums of a block's positive codes and of its negative codes' absolute values.
+typedef struct OaqLaneSums {
+  int64_t positive, negative;
+} OaqLaneSums;
+
+void oaq_lane_sums_add(OaqLaneSums* sums, int8_t code);
+
+// (hi - lo) * l1 <= 65535: some start value keeps the lane in 16 bits for every input.
+bool oaq_block_is_safe(OaqRange range, uint64_t l1);
+
+// The stricter test for start value zero: both ends of the lane's sums fit an int16.
+bool oaq_zero_start_is_safe(OaqRange range, OaqLaneSums sums);
+
+// Zero where that is safe, else the value that centres the lane's sums in [-32768, 32767]. The lane
+// starts at its lowest 16 bits; what is drained exceeds the block's sum by the whole of it.
+int64_t oaq_start_value(OaqRange range, OaqLaneSums sums);
+
+// Lengths, in steps, of the longest safe blocks from the first step on, for all lanes of `channels`
+// output channels from `first_channel`. `blocks` holds oaq_layout_steps() entries. Returns the
+// number of blocks. Greedy: no cutting into uniform blocks needs fewer drains. One step is always
+// safe.
+size_t oaq_drain_list(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
+                      size_t channels, OaqRange range, uint32_t* blocks);
+
+// The largest T for which all blocks of T products (aligned, of every lane of every channel) are
+// safe; a lane's whole share, ceil(products / lanes), where it never needs a drain.
+size_t oaq_max_depth(const OaqWeights* weights, const OaqLayout* layout, OaqRange range);
+
+#endif  // OAQ_CORE_BOUND_H_

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_CONV_2D_H_
+#define OAQ_CORE_CONV_2D_H_
+
+#include "core/gemm.h"
+#include "core/window.h"
+
+// CONV_2D: input [batch][height][width][input_channels] int8, weights OHWI
+// [output_channels][height.filter][width.filter][input_channels / groups] int8 with zero point 0,
+// bias [output_channels] int32 or NULL, output [batch][oh][ow][output_channels] int8.
+typedef struct OaqConv2dParams {
+  OaqWindow height, width;
+  size_t input_channels, output_channels, groups;  // groups divides both
+  int32_t input_zero_point;
+  OaqRange input_range;  // holds the zero point where `height` or `width` pads
+  OaqRequantize requantize;
+} OaqConv2dParams;
+
+typedef struct OaqConv2d {
+  OaqConv2dParams params;  // requantize.channels is owned by the caller
+  const OaqKernels* kernels;
+  OaqPacked* groups;  // [params.groups]
+  OaqPanel panel;
+  OaqPlanSummary summary;
+  // Set by oaq_conv_2d_reshape.
+  int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
+} OaqConv2d;
+
+// Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to
+// free.
+bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, const void* bias,
+                        const OaqPlanner* planner, OaqConv2d* op, OaqError* error);
+void oaq_conv_2d_free(OaqConv2d* op);
+
+// Sets the input's shape; gives output_height and output_width.
+bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
+                         OaqError* error);
+
+// int16 false: the exact path throughout, for an input whose codes may leave input_range.
+void oaq_conv_2d_run(OaqConv2d* op, const int8_t* input, bool int16, int8_t* output);
+
+#endif  // OAQ_CORE_CONV_2D_H_

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_FULLY_CONNECTED_H_
+#define OAQ_CORE_FULLY_CONNECTED_H_
+
+#include "core/gemm.h"
+
+// FULLY_CONNECTED: input [batch][products] int8, weights [channels][products] int8 with zero point
+// 0, bias [channels] int32 or NULL, output [batch][channels] int8.
+typedef struct OaqFullyConnectedParams {
+  size_t products, channels;
+  int32_t input_zero_point;
+  OaqRange input_range;
+  OaqRequantize requantize;
+} OaqFullyConnectedParams;
+
+typedef struct OaqFullyConnected {
+  OaqFullyConnectedParams params;  // requantize.channels is owned by the caller
+  const OaqKernels* kernels;
+  OaqPacked packed;
+  OaqPanel panel;
+  OaqPlanSummary summary;
+} OaqFullyConnected;
+
+// Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to
+// free.
+bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int8_t* weights,
+                                const void* bias, const OaqPlanner* planner, OaqFullyConnected* op,
+                                OaqError* error);
+void oaq_fully_connected_free(OaqFullyConnected* op);
+
+// int16 false: the exact path throughout, for an input whose codes may leave input_range.
+void oaq_fully_connected_run(OaqFullyConnected* op, size_t batch, const int8_t* input, bool int16,
+                             int8_t* output);
+
+#endif  // OAQ_CORE_FULLY_CONNECTED_H_

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels.h"
+
+#include <string.h>
+
+const OaqKernels* oaq_kernels_find(const char* isa) {
+  if (strcmp(isa, "auto") == 0 || strcmp(isa, oaq_kernels_scalar.isa) == 0) {
+    return &oaq_kernels_scalar;
+  }
+  return NULL;
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/layout.h"
+
+#include "core/size.h"
+
+const OaqLayout oaq_layout_c8 = {"c8", 8, 1, 4};
+const OaqLayout oaq_layout_c4 = {"c4", 2, 2, 8};
+const OaqLayout oaq_layout_broadcast = {"broadcast", 1, 1, 8};
+const OaqLayout oaq_layout_channel = {"channel", 1, 1, 16};
+
+size_t oaq_layout_steps(const OaqLayout* layout, size_t products) {
+  return oaq_ceil_div(products, oaq_layout_step(layout));
+}

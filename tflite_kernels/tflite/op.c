@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite/op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/size.h"
+
+bool oaq_op_output_range(const OaqOptions* options, const TfLiteTensor* output, OaqRange* range) {
+  if (!oaq_activation_range((OaqActivation)options->activation, output->params.scale,
+                            output->params.zero_point, &range->lo, &range->hi)) {
+    return false;
+  }
+  range->lo = oaq_clamp(range->lo, options->output_lo, options->output_hi);
+  range->hi = oaq_clamp(range->hi, options->output_lo, options->output_hi);
+  return true;
+}
+
+static bool pads(const OaqOptions* options) {
+  return options->kind != OAQ_FULLY_CONNECTED && options->padding == OAQ_PADDING_SAME;
+}
+
+static OaqRange widen(OaqRange range, int32_t code) {
+  if (code < range.lo) range.lo = code;
+  if (code > range.hi) range.hi = code;
+  return range;
+}
+
+static OaqWindow window(const OaqOptions* options, int32_t filter, bool height) {
+  return (OaqWindow){.filter = filter,
+                     .stride = height ? options->stride_h : options->stride_w,
+                     .dilation = height ? options->dilation_h : options->dilation_w,
+                     .padding = (OaqPadding)options->padding};
+}
+
+static bool check_input_rank(const OaqTensors* tensors, OaqError* error) {
+  const TfLiteIntArray* dims = tensors->input->dims;
+  if (dims == NULL || dims->size != 4 || dims->data[3] < 1) {
+    return oaq_fail(error,
+                    "input '%.120s' has %d dimensions, expected batch, height, width, channels",
+                    oaq_tensor_name(tensors->input), dims != NULL ? dims->size : 0);
+  }
+  return true;
+}
+
+static bool create_conv_2d(OaqOp* op, const OaqTensors* tensors, const OaqRequantize* requantize,
+                           const OaqPlanner* planner, OaqError* error) {
+  if (!check_input_rank(tensors, error)) return false;
+  const int* filter = tensors->weights->dims->data;
+  const int input_channels = tensors->input->dims->data[3];
+  const int groups = input_channels / filter[3];
+  if (input_channels % filter[3] != 0 || filter[0] % groups != 0) {
+    return oaq_fail(error,
+                    "input '%.120s' has %d channels, weights take %d and give %d; expected groups "
+                    "that divide all of them",
+                    oaq_tensor_name(tensors->input), input_channels, filter[3], filter[0]);
+  }
+  const OaqConv2dParams params = {.height = window(&op->options, filter[1], true),
+                                  .width = window(&op->options, filter[2], false),
+                                  .input_channels = (size_t)input_channels,
+                                  .output_channels = (size_t)filter[0],
+                                  .groups = (size_t)groups,
+                                  .input_zero_point = tensors->input->params.zero_point,
+                                  .input_range = op->range,
+                                  .requantize = *requantize};
+  return oaq_conv_2d_create(&params, tensors->weights->data.int8,
+                            tensors->bias != NULL ? tensors->bias->data.raw : NULL, planner,
+                            &op->core.conv_2d, error);
+}
+
+static bool create_depthwise_conv_2d(OaqOp* op, const OaqTensors* tensors,
+                                     const OaqRequantize* requantize, const OaqPlanner* planner,
+                                     OaqError* error) {
+  if (!check_input_rank(tensors, error)) return false;
+  const int* filter = tensors->weights->dims->data;
+  const int input_channels = tensors->input->dims->data[3];
+  const int multiplier = filter[3] / input_channels;
+  // Builtin ops carry 0 here: runtimes ignore their option and go by the shapes.
+  const int claimed = op->options.depth_multiplier;
+  if (filter[3] % input_channels != 0 || (claimed != 0 && claimed != multiplier)) {
+    return oaq_fail(error,
+                    "depth multiplier %d with %d input channels '%.120s' and %d filters; expected "
+                    "their product to match",
+                    claimed, input_channels, oaq_tensor_name(tensors->input), filter[3]);
+  }
+  const OaqDepthwiseConv2dParams params = {.height = window(&op->options, filter[1], true),
+                                           .width = window(&op->options, filter[2], false),
+                                           .input_channels = (size_t)input_channels,
+                                           .depth_multiplier = (size_t)multiplier,
+                                           .input_zero_point = tensors->input->params.zero_point,
+                                           .input_range = op->range,
+                                           .requantize = *requantize};
+  return oaq_depthwise_conv_2d_create(&params, tensors->weights->data.int8,
+                                      tensors->bias != NULL ? tensors->bias->data.raw : NULL,
+                                      planner, &op->core.depthwise_conv_2d, error);
+}
+
+static bool create_fully_connected(OaqOp* op, const OaqTensors* tensors,
+                                   const OaqRequantize* requantize, const OaqPlanner* planner,
+                                   OaqError* error) {
+  const OaqFullyConnectedParams params = {.products = (size_t)tensors->weights->dims->data[1],
+                                          .channels = (size_t)tensors->weights->dims->data[0],
+                                          .input_zero_point = tensors->input->params.zero_point,
+                                          .input_range = op->range,
+                                          .requantize = *requantize};
+  return oaq_fully_connected_create(&params, tensors->weights->data.int8,
+                                    tensors->bias != NULL ? tensors->bias->data.raw : NULL, planner,
+                                    &op->core.fully_connected, error);
+}
+
+// False leaves nothing but `multipliers` to free.
+static bool create_core(OaqOp* op, const OaqTensors* tensors, const OaqPlanner* planner,
+                        OaqError* error) {
+  OaqRange output;
+  if (!oaq_tensors_multipliers(tensors, op->options.kind, op->multipliers, error)) return false;
+  if (!oaq_op_output_range(&op->options, tensors->output, &output)) {
+    return oaq_fail(error, "output '%.120s' has scale %g, too small for its activation",
+                    oaq_tensor_name(tensors->output), (double)tensors->output->params.scale);
+  }
+  const OaqRequantize requantize = {.channels = op->multipliers,
+                                    .zero_point = tensors->output->params.zero_point,
+                                    .lo = output.lo,
+                                    .hi = output.hi};
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      return create_conv_2d(op, tensors, &requantize, planner, error);
+    case OAQ_DEPTHWISE_CONV_2D:
+      return create_depthwise_conv_2d(op, tensors, &requantize, planner, error);
+    default:
+      return create_fully_connected(op, tensors, &requantize, planner, error);
+  }
+}
+
+OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
+                     const TfLiteIntArray* outputs, const OaqOptions* options, OaqRange range,
+                     bool check_range, const OaqPlanner* planner, OaqError* error) {
+  OaqTensors tensors;
+  if (!oaq_tensors_find(context, inputs, outputs, options->kind, &tensors, error)) return NULL;
+  OaqOp* op = calloc(1, sizeof(*op));
+  OaqMultiplier* multipliers = calloc(tensors.output_channels, sizeof(*multipliers));
+  if (op == NULL || multipliers == NULL) {
+    free(op);
+    free(multipliers);
+    oaq_fail(error, "out of memory for an op with %zu channels", tensors.output_channels);
+    return NULL;
+  }
+  op->options = *options;
+  op->input_index = tensors.input_index;
+  op->output_index = tensors.output_index;
+  op->range = pads(options) ? widen(range, tensors.input->params.zero_point) : range;
+  op->check_range = check_range;
+  op->multipliers = multipliers;
+  if (!create_core(op, &tensors, planner, error)) {
+    free(multipliers);
+    free(op);
+    return NULL;
+  }
+  return op;
+}
+
+void oaq_op_free(OaqOp* op) {
+  if (op == NULL) return;
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      oaq_conv_2d_free(&op->core.conv_2d);
+      break;
+    case OAQ_DEPTHWISE_CONV_2D:
+      oaq_depthwise_conv_2d_free(&op->core.depthwise_conv_2d);
+      break;
+    default:
+      oaq_fully_connected_free(&op->core.fully_connected);
+      break;
+  }
+  free(op->multipliers);
+  free(op);
+}
+
+const OaqPlanSummary* oaq_op_summary(const OaqOp* op) {
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      return &op->core.conv_2d.summary;
+    case OAQ_DEPTHWISE_CONV_2D:
+      return &op->core.depthwise_conv_2d.summary;
+    default:
+      return &op->core.fully_connected.summary;
+  }
+}
+
+// The runtime frees what it is given with free().
+static TfLiteIntArray* create_dims(int size) {
+  TfLiteIntArray* dims = malloc(sizeof(*dims) + (size_t)size * sizeof(int));
+  if (dims != NULL) dims->size = size;
+  return dims;
+}
+
+// Output shape of the convolutions; products in an output.
+static bool reshape_windowed(OaqOp* op, const TfLiteTensor* input, TfLiteIntArray** output,
+                             size_t* products, OaqError* error) {
+  const int* dims = input->dims->data;
+  const bool conv = op->options.kind == OAQ_CONV_2D;
+  const size_t expected = conv ? op->core.conv_2d.params.input_channels
+                               : op->core.depthwise_conv_2d.params.input_channels;
+  if (input->dims->size != 4 || dims[3] < 0 || (size_t)dims[3] != expected) {
+    return oaq_fail(error, "input '%.120s' no longer has 4 dimensions with %zu channels",
+                    oaq_tensor_name(input), expected);
+  }
+  int32_t height = 0;
+  int32_t width = 0;
+  size_t channels = 0;
+  if (conv) {
+    OaqConv2d* core = &op->core.conv_2d;
+    if (!oaq_conv_2d_reshape(core, dims[0], dims[1], dims[2], error)) return false;
+    height = core->output_height;
+    width = core->output_width;
+    channels = core->params.output_channels;
+    *products = core->groups[0].products;
+  } else {
+    OaqDepthwiseConv2d* core = &op->core.depthwise_conv_2d;
+    if (!oaq_depthwise_conv_2d_reshape(core, dims[0], dims[1], dims[2], error)) return false;
+    height = core->output_height;
+    width = core->output_width;
+    channels = core->packed.channels;
+    *products = core->packed.products;
+  }
+  *output = create_dims(4);
+  if (*output == NULL) return oaq_fail(error, "out of memory");
+  (*output)->data[0] = dims[0];
+  (*output)->data[1] = height;
+  (*output)->data[2] = width;
+  (*output)->data[3] = (int)channels;
+  return true;
+}
+
+static bool reshape_fully_connected(OaqOp* op, const TfLiteTensor* input, TfLiteIntArray** output,
+                                    size_t* products, OaqError* error) {
+  const OaqFullyConnectedParams* params = &op->core.fully_connected.params;
+  const TfLiteIntArray* dims = input->dims;
+  const bool keep = op->options.keep_num_dims != 0;
+  const bool fits = dims->size >= 1 && op->input_size % params->products == 0 &&
+                    (!keep || (size_t)dims->data[dims->size - 1] == params->products);
+  if (!fits || op->input_size / params->products > INT32_MAX) {
+    return oaq_fail(error, "input '%.120s' has %zu elements, expected rows of %zu",
+                    oaq_tensor_name(input), op->input_size, params->products);
+  }
+  op->batch = op->input_size / params->products;
+  *products = params->products;
+  *output = create_dims(keep ? dims->size : 2);
+  if (*output == NULL) return oaq_fail(error, "out of memory");
+  if (keep) {
+    memcpy((*output)->data, dims->data, (size_t)dims->size * sizeof(int));
+  } else {
+    (*output)->data[0] = (int)op->batch;
+  }
+  (*output)->data[(*output)->size - 1] = (int)params->channels;
+  return true;
+}
+
+bool oaq_op_prepare(OaqOp* op, TfLiteContext* context, OaqError* error) {
+  const TfLiteTensor* input = oaq_tensor_at(context, op->input_index);
+  TfLiteTensor* output = &context->tensors[op->output_index];
+  if (!oaq_count_elements(input->dims, &op->input_size)) {
+    return oaq_fail(error, "input '%.120s' has a shape that is too large", oaq_tensor_name(input));
+  }
+  TfLiteIntArray* dims = NULL;
+  size_t products = 0;
+  const bool reshaped = op->options.kind == OAQ_FULLY_CONNECTED
+                            ? reshape_fully_connected(op, input, &dims, &products, error)
+                            : reshape_windowed(op, input, &dims, &products, error);
+  if (!reshaped) return false;
+  if (!oaq_count_elements(dims, &op->output_size)) {
+    free(dims);
+    return oaq_fail(error, "output '%.120s' would be too large", oaq_tensor_name(output));
+  }
+  op->macs = (uint64_t)op->output_size * products;
+  if (context->ResizeTensor(context, output, dims) != kTfLiteOk) {
+    return oaq_fail(error, "the runtime can't resize output '%.120s'", oaq_tensor_name(output));
+  }
+  return true;
+}
+
+static bool codes_within(const int8_t* codes, size_t count, OaqRange range) {
+  int8_t lo = INT8_MAX;
+  int8_t hi = INT8_MIN;
+  for (size_t i = 0; i < count; ++i) {
+    lo = codes[i] < lo ? codes[i] : lo;
+    hi = codes[i] > hi ? codes[i] : hi;
+  }
+  return count == 0 || (lo >= range.lo && hi <= range.hi);
+}
+
+bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error) {
+  const TfLiteTensor* input = oaq_tensor_at(context, op->input_index);
+  const TfLiteTensor* output = oaq_tensor_at(context, op->output_index);
+  if (op->output_size == 0) return true;
+  if (input->data.raw == NULL || output->data.raw == NULL || input->bytes < op->input_size ||
+      output->bytes < op->output_size) {
+    return oaq_fail(error, "tensors '%.120s' and '%.120s' are not allocated for the op",
+                    oaq_tensor_name(input), oaq_tensor_name(output));
+  }
+  const int8_t* codes = input->data.int8;
+  const bool int16 = !op->check_range || codes_within(codes, op->input_size, op->range);
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      oaq_conv_2d_run(&op->core.conv_2d, codes, int16, output->data.int8);
+      break;
+    case OAQ_DEPTHWISE_CONV_2D:
+      oaq_depthwise_conv_2d_run(&op->core.depthwise_conv_2d, codes, int16, output->data.int8);
+      break;
+    default:
+      oaq_fully_connected_run(&op->core.fully_connected, op->batch, codes, int16,
+                              output->data.int8);
+      break;
+  }
+  return true;
+}

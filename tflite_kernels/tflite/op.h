@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_TFLITE_OP_H_
+#define OAQ_TFLITE_OP_H_
+
+#include "core/conv_2d.h"
+#include "core/depthwise_conv_2d.h"
+#include "core/fully_connected.h"
+#include "tflite/abi.h"
+#include "tflite/options.h"
+#include "tflite/tensors.h"
+
+// One op of ours inside an interpreter, made by a registration or by the delegate.
+typedef struct OaqOp {
+  OaqOptions options;
+  int input_index, output_index;
+  OaqRange range;    // of the input, with the zero point where the op pads
+  bool check_range;  // range is a claim: scan the input at every invocation
+  OaqMultiplier* multipliers;
+  union {
+    OaqConv2d conv_2d;
+    OaqDepthwiseConv2d depthwise_conv_2d;
+    OaqFullyConnected fully_connected;
+  } core;
+  // Set by oaq_op_prepare.
+  size_t input_size, output_size, batch;
+  uint64_t macs;
+} OaqOp;
+
+// Checks the tensors, plans, packs the weights. `range` is the input's. NULL on failure.
+OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
+                     const TfLiteIntArray* outputs, const OaqOptions* options, OaqRange range,
+                     bool check_range, const OaqPlanner* planner, OaqError* error);
+void oaq_op_free(OaqOp* op);
+
+// For the input's present shape: shapes of output and scratch.
+bool oaq_op_prepare(OaqOp* op, TfLiteContext* context, OaqError* error);
+
+bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error);
+
+const OaqPlanSummary* oaq_op_summary(const OaqOp* op);
+
+// The limits of the output codes: the fused activation's, then output_lo and output_hi. Shared with
+// the ranges, which rest on exactly what the op enforces.
+bool oaq_op_output_range(const OaqOptions* options, const TfLiteTensor* output, OaqRange* range);
+
+#endif  // OAQ_TFLITE_OP_H_

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite/plan_json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct Writer {
+  char* buffer;
+  size_t size, length;
+} Writer;
+
+static void put(Writer* writer, char byte) {
+  if (writer->length + 1 < writer->size) writer->buffer[writer->length] = byte;
+  ++writer->length;
+}
+
+// Text that needs no escapes and fits the local buffer.
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void put_text(Writer* writer, const char* format, ...) {
+  char text[160];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  for (const char* c = text; *c != 0; ++c) put(writer, *c);
+}
+
+// Length of the well-formed UTF-8 sequence at `text`, 0 where there is none.
+static size_t utf8_length(const unsigned char* text) {
+  const unsigned char lead = text[0];
+  if (lead < 0x80) return 1;
+  const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                        : lead >= 0xE0 && lead <= 0xEF ? 3
+                        : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                       : 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((text[i] & 0xC0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates and what lies beyond U+10FFFF.
+  if ((lead == 0xE0 && text[1] < 0xA0) || (lead == 0xED && text[1] > 0x9F) ||
+      (lead == 0xF0 && text[1] < 0x90) || (lead == 0xF4 && text[1] > 0x8F)) {
+    return 0;
+  }
+  return length;
+}
+
+// Names come from the file: whatever they hold, the result is valid JSON in valid UTF-8.
+static void put_string(Writer* writer, const char* string) {
+  put(writer, '"');
+  const unsigned char* text = (const unsigned char*)string;
+  while (*text != 0) {
+    const size_t length = utf8_length(text);
+    if (length == 0) {
+      put_text(writer, "\\ufffd");
+      ++text;
+    } else if (*text == '"' || *text == '\\') {
+      put(writer, '\\');
+      put(writer, (char)*text++);
+    } else if (*text < 0x20 || *text == 0x7F) {
+      put_text(writer, "\\u%04x", *text++);
+    } else {
+      for (size_t i = 0; i < length; ++i) put(writer, (char)*text++);
+    }
+  }
+  put(writer, '"');
+}
+
+static const char* boolean(bool value) { return value ? "true" : "false"; }
+
+static void put_claimed(Writer* writer, const OaqPlanEntry* entry) {
+  const OaqPlanSummary* summary = &entry->summary;
+  const bool int16 = summary->tiles_int16 > 0;
+  put_text(writer, ", \"runs\": \"%s\", \"isa\": \"%s\"", int16 ? "int16" : "exact", entry->isa);
+  if (int16) {
+    put_text(writer, ", \"layout\": \"%s\", \"depth\": %zu, \"never_drained\": %s, \"drains\": %zu",
+             entry->layout->name, summary->depth, boolean(summary->never_drained), summary->drains);
+  } else {
+    put_text(writer, ", \"layout\": null, \"depth\": null, \"never_drained\": null, ");
+    put_text(writer, "\"drains\": null");
+  }
+  put_text(writer, ", \"tiles\": %zu, \"tiles_int16\": %zu, \"macs\": %llu", summary->tiles,
+           summary->tiles_int16, (unsigned long long)entry->macs);
+  put_text(writer, ", \"range\": [%d, %d], \"range_source\": \"%s\"", entry->range.lo,
+           entry->range.hi, entry->checked ? "checked" : "graph");
+}
+
+static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
+  put_text(writer, "{\"op\": %d, \"kind\": ", entry->node);
+  put_string(writer, entry->kind);
+  put_text(writer, ", \"name\": ");
+  put_string(writer, entry->name != NULL ? entry->name : "");
+  if (entry->claimed) {
+    put_claimed(writer, entry);
+  } else {
+    put_text(writer, ", \"runs\": \"stock\", \"isa\": null, \"layout\": null, \"depth\": null");
+    put_text(writer, ", \"never_drained\": null, \"drains\": null, \"tiles\": null");
+    put_text(writer, ", \"tiles_int16\": null, \"macs\": null, \"range\": null");
+    put_text(writer, ", \"range_source\": null");
+  }
+  put_text(writer, ", \"reason\": ");
+  put_string(writer, entry->reason);
+  put(writer, '}');
+}
+
+size_t oaq_plan_json(const OaqPlanEntry* first, char* buffer, size_t size) {
+  Writer writer = {buffer, buffer != NULL ? size : 0, 0};
+  bool separate = false;
+  put(&writer, '[');
+  for (const OaqPlanEntry* entry = first; entry != NULL; entry = entry->next) {
+    if (entry->outdated) continue;
+    if (separate) put_text(&writer, ",\n ");
+    put_entry(&writer, entry);
+    separate = true;
+  }
+  put(&writer, ']');
+  if (writer.size > 0) {
+    writer.buffer[writer.length < writer.size ? writer.length : writer.size - 1] = 0;
+  }
+  return writer.length;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_TFLITE_PLAN_JSON_H_
+#define OAQ_TFLITE_PLAN_JSON_H_
+
+#include "tflite/op.h"
+
+// What the plan says of one node. Entries are linked in the order in which nodes were seen.
+typedef struct OaqPlanEntry {
+  struct OaqPlanEntry* next;
+  const void* graph;  // the runtime's subgraph, to tell a second visit
+  bool outdated;      // the subgraph was visited again
+  int node;
+  const char* kind;  // builtin name, or that of a custom op: points at `custom_kind`
+  char custom_kind[64];
+  char* name;  // the first output's
+  char reason[384];
+  bool claimed;
+  const char* isa;
+  const OaqLayout* layout;
+  OaqPlanSummary summary;
+  OaqRange range;
+  bool checked;
+  uint64_t macs;
+} OaqPlanEntry;
+
+// Writes the entries (docs/format.md) into buffer[size], cut to fit and NUL-terminated; returns the
+// length of the whole text.
+size_t oaq_plan_json(const OaqPlanEntry* first, char* buffer, size_t size);
+
+#endif  // OAQ_TFLITE_PLAN_JSON_H_

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_TFLITE_TENSORS_H_
+#define OAQ_TFLITE_TENSORS_H_
+
+#include "core/error.h"
+#include "core/requantize.h"
+#include "tflite/abi.h"
+#include "tflite/options.h"
+
+// The tensors of one op, checked: types, constness, shapes of the constants, quantization.
+typedef struct OaqTensors {
+  int input_index, output_index;
+  const TfLiteTensor* input;
+  const TfLiteTensor* weights;
+  const TfLiteTensor* bias;  // NULL without
+  const TfLiteTensor* output;
+  size_t output_channels;
+} OaqTensors;
+
+bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs,
+                      const TfLiteIntArray* outputs, OaqKind kind, OaqTensors* tensors,
+                      OaqError* error);
+
+// multipliers[output_channels] as TFLite's Prepare derives them from the scales.
+bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, OaqMultiplier* multipliers,
+                             OaqError* error);
+
+// The tensor's name for messages; never NULL.
+const char* oaq_tensor_name(const TfLiteTensor* tensor);
+
+// The tensor at `index`, NULL where there is none.
+const TfLiteTensor* oaq_tensor_at(const TfLiteContext* context, int index);
+
+// Elements of a shape; false where a dimension is negative or the count overflows.
+bool oaq_count_elements(const TfLiteIntArray* dims, size_t* count);
+
+#endif  // OAQ_TFLITE_TENSORS_H_
