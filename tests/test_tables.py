@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+
 from oaq_keras.tables import format_table, short_name
 
 
