@@ -40,9 +40,9 @@ help: ## this list
 $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 	@bash _build/environment.sh $(VENV) examples,test,dev
 
-build/kernels/build.ninja: $(READY) CMakeLists.txt
-	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS=-Werror \
-	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
+build/kernels/build.ninja: $(READY) CMakeLists.txt Makefile
+	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DOAQ_BUILD_TESTS=ON \
+	  -DOAQ_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
 	@touch $@
 
 $(LIBRARY): build/kernels/build.ninja $(SOURCES)
@@ -72,9 +72,8 @@ c-test: build/kernels/build.ninja ## build the kernels with -Werror and run thei
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
 
 sanitize: $(READY) ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer (needs gcc or clang)
-	@$(TOOLS) cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-	  -DCMAKE_C_FLAGS="-Werror -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-	  --log-level=WARNING >/dev/null
+	@$(TOOLS) cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOAQ_BUILD_TESTS=ON \
+	  -DOAQ_WERROR=ON -DOAQ_SANITIZE=address,undefined --log-level=WARNING >/dev/null
 	@$(TOOLS) cmake --build build/sanitize --parallel $(JOBS)
 	@$(TOOLS) ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
 

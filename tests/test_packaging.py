@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import oaq_keras
+from oaq_keras import library
 
 ROOT = Path(__file__).resolve().parents[1]
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernels are built on Linux only")
@@ -41,6 +42,11 @@ def _build(hook: str, into: Path, **environment: str) -> Path:
 
 def test_version_is_said_once() -> None:
     assert metadata.version("oaq-keras") == oaq_keras.__version__
+
+
+@on_linux
+def test_library_is_of_this_version() -> None:
+    assert library.load().version == oaq_keras.__version__
 
 
 def test_metadata() -> None:
@@ -72,9 +78,9 @@ def test_wheel_serves_every_python(tmp_path: Path) -> None:
         archive.extract("oaq_keras/lib/liboaq_tflite.so", tmp_path)
     assert not [n for n in names if not n.startswith(("oaq_keras/", "oaq_keras-"))]
     assert "oaq_keras/py.typed" in names
-    library = ctypes.CDLL(str(tmp_path / "oaq_keras/lib/liboaq_tflite.so"))
-    assert library.tflite_plugin_create_delegate
-    assert library.tflite_plugin_destroy_delegate
+    functions = ctypes.CDLL(str(tmp_path / "oaq_keras/lib/liboaq_tflite.so"))
+    assert functions.tflite_plugin_create_delegate
+    assert functions.tflite_plugin_destroy_delegate
 
 
 def test_wheel_without_kernels_is_pure(tmp_path: Path) -> None:
