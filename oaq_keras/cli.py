@@ -164,7 +164,7 @@ def _certify(options: argparse.Namespace) -> int:
     if options.picture is not None:
         from oaq_keras import report
 
-        report.save_picture(certificate, options.picture)
+        report.save_headroom_picture(certificate, options.picture)
     print(certificate.to_json(indent=2) if options.json else certificate)
     return OK if certificate.proven else REFUSED
 
