@@ -22,6 +22,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import oaq_keras
 from oaq_keras import report
+from oaq_keras.trained import inflation_bits
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "npz with x_train, y_train, x_test, y_test; default: digits")
@@ -50,15 +51,16 @@ def main(_: Any) -> None:
 
     step("float model")
     model = load_model(FLAGS.model, data) if FLAGS.model else train_float(data)
-    rows = [["float", accuracy_of_model(model, data), None, None, None, None]]
+    rows = [["float", accuracy_of_model(model, data), None, None, None, None, None]]
 
-    files = {}
+    files: dict[str, bytes] = {}
+    bits: dict[str, float] = {}
     step("stock int8 (tfmot)")
     files["stock int8"] = stock_int8(model, data)
     step("ours, overflow aware")
-    files["ours"] = overflow_aware(model, data, FLAGS.regularization)
-    step("ours without the regularization")
-    files["ours, lambda 0"] = overflow_aware(model, data, 0.0)
+    files["ours"], bits["ours"] = overflow_aware(model, data, FLAGS.regularization)
+    step("ours without the regularization (lambda 0)")
+    files["ours, lambda 0"], bits["ours, lambda 0"] = overflow_aware(model, data, 0.0)
 
     step("the .tflite files")
     latencies = time_in_turn({name: files[name] for name in ("stock int8", "ours")}, data)
@@ -72,6 +74,7 @@ def main(_: Any) -> None:
                 len(content),
                 summary.proven_after_first,
                 summary.never_drained_after_first,
+                bits.get(name),
                 latencies.get(name),
             ]
         )
@@ -163,26 +166,29 @@ def small_network(shape: tuple[int, ...], classes: int) -> Any:
 def train_float(data: Data) -> Any:
     """A float model trained from scratch."""
     model = small_network(data[0].shape[1:], int(data[1].max()) + 1)
-    return fit(model, data, FLAGS.float_epochs, 3e-3)
+    return fit(model, data, loss_of(model), FLAGS.float_epochs, 3e-3)
 
 
 def stock_int8(model: Any, data: Data) -> bytes:
     """Stock quantization-aware training and conversion."""
     import tensorflow_model_optimization as tfmot
 
-    quantized = fit(tfmot.quantization.keras.quantize_model(model), data)
+    quantized = fit(tfmot.quantization.keras.quantize_model(model), data, loss_of(model))
     converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter.convert()
 
 
-def overflow_aware(model: Any, data: Data, regularization: float) -> bytes:
-    """Ours: quantize, fit, convert."""
+def overflow_aware(model: Any, data: Data, regularization: float) -> tuple[bytes, float]:
+    """Ours: quantize, fit, convert; and the bits of weight resolution that the fit took."""
     quantized = oaq_keras.quantize(model, depth=FLAGS.depth, regularization=regularization)
-    return oaq_keras.convert(fit(quantized, data))
+    fit(quantized, data, loss_of(model))
+    return oaq_keras.convert(quantized), inflation_bits(quantized)
 
 
-def fit(model: Any, data: Data, epochs: int | None = None, rate: float | None = None) -> Any:
+def fit(
+    model: Any, data: Data, loss: Any, epochs: int | None = None, rate: float | None = None
+) -> Any:
     """Trains with Adam and a cosine decay; the same for every model of the comparison."""
     epochs = FLAGS.epochs if epochs is None else epochs
     steps = -(-len(data[0]) // FLAGS.batch) * epochs
@@ -190,7 +196,7 @@ def fit(model: Any, data: Data, epochs: int | None = None, rate: float | None = 
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(rate or FLAGS.learning_rate, max(steps, 1))
         ),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_softmax(model)),
+        loss,
         metrics=["accuracy"],
     )
     batches = tf.data.Dataset.from_tensor_slices((data[0], data[1]))
@@ -201,10 +207,11 @@ def fit(model: Any, data: Data, epochs: int | None = None, rate: float | None = 
     return model
 
 
-def ends_in_softmax(model: Any) -> bool:
-    """Whether a model answers probabilities."""
-    layer = getattr(model.layers[-1], "layer", model.layers[-1])
-    return "softmax" in (layer.get_config().get("activation"), type(layer).__name__.lower())
+def loss_of(model: Any) -> Any:
+    """Cross entropy of what a float model answers: probabilities or logits."""
+    last = model.layers[-1]
+    softmax = "softmax" in (last.get_config().get("activation"), type(last).__name__.lower())
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
 
 
 def flip_and_shift(images: Any, labels: Any) -> tuple[Any, Any]:
@@ -246,7 +253,9 @@ def accuracy_of_file(content: bytes, data: Data, batch: int = 50) -> float:
         images = data[2][start : start + batch]
         if start == 0 or len(images) < batch:
             interpreter = make_interpreter(content, len(images))
-        right += int((answer(interpreter, images).argmax(-1) == data[3][start : start + batch]).sum())
+        right += int(
+            (answer(interpreter, images).argmax(-1) == data[3][start : start + batch]).sum()
+        )
     return right / len(data[2])
 
 
@@ -265,15 +274,17 @@ def time_in_turn(files: dict[str, bytes], data: Data) -> dict[str, float]:
 
 def markdown_table(rows: list[list[Any]]) -> str:
     """The result as a Markdown table."""
-    titles = ["", "top-1", "file", f"MACs proven at T={FLAGS.depth}", "never drained", "latency"]
+    titles = ["", "top-1", "file", f"MACs proven at T={FLAGS.depth}", "never drained"]
+    titles += ["weight bits given up", "latency"]
     lines = [" | ".join(titles), " | ".join(["---"] + ["--:"] * (len(titles) - 1))]
-    for name, accuracy, size, proven, never, latency in rows:
+    for name, accuracy, size, proven, never, bits, latency in rows:
         cells = [
             name,
             f"{100 * accuracy:.2f} %",
             "" if size is None else f"{size / 1024:.1f} KiB",
             "" if proven is None else f"{100 * proven:.1f} %",
             "" if never is None else f"{100 * never:.1f} %",
+            "" if bits is None else f"{bits:.2f}",
             "" if latency is None else f"{latency:.3f} ms",
         ]
         lines.append(" | ".join(cells))

@@ -7,6 +7,9 @@ from oaq_keras._keras import keras
 from oaq_keras.graph import Graph, Node
 
 layers = keras.layers
+ACTIVATION_SUFFIX = "_activation"
+"""Behind a layer's name: the name of the layer that its activation became."""
+
 _WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
@@ -38,7 +41,7 @@ def _split_activation(graph: Graph, node: Node) -> str | None:
     activation = config["activation"]
     if activation in ("linear", "relu"):
         return None
-    name = graph.free_name(f"{node.name}_activation")
+    name = graph.free_name(node.name + ACTIVATION_SUFFIX)
     graph.insert_after(node.name, layers.Activation(activation, name=name))
     config["activation"] = "linear"
     graph.replace_layer(node.name, type(node.layer).from_config(config), node.weights)

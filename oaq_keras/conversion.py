@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import keras, tf
+from oaq_keras.canonical import ACTIVATION_SUFFIX
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.finish import finish
@@ -72,7 +73,7 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
 
 
 def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
-    found = weight_quantizers(model)
+    found = list(weight_quantizers(model).values())
     if not found:
         raise UnsupportedError(
             f"convert() takes a model from oaq_keras.quantize(), got {type(model).__name__} "
@@ -135,9 +136,7 @@ def _to_tflite(model: Any) -> bytes:
 
     def serve(*inputs: Any) -> Any:
         outputs = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
-        # tfmot puts this prefix before the names of the layers it wraps.
-        labels = [name.removeprefix("quant_") for name in model.output_names]
-        return dict(zip(labels, tf.nest.flatten(outputs), strict=True))
+        return dict(zip(_output_names(model), tf.nest.flatten(outputs), strict=True))
 
     module = tf.Module()
     module.tracked = list(model.variables)  # the model itself would save every layer's functions
@@ -156,3 +155,14 @@ def _to_tflite(model: Any) -> bytes:
         raise UnsupportedError(
             f"TensorFlow's converter refused model {model.name!r}: {error}"
         ) from error
+
+
+def _output_names(model: Any) -> list[str]:
+    """Names of the outputs in the float model, before layers were wrapped and split."""
+    inner = {layer.name: getattr(layer, "layer", layer).name for layer in model.layers}
+    names = []
+    for wrapped in model.output_names:
+        name = inner[wrapped]
+        whole = name.removesuffix(ACTIVATION_SUFFIX)
+        names.append(whole if whole in inner.values() else name)
+    return names

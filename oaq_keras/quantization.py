@@ -55,15 +55,20 @@ def quantize(
             f"quantize() takes a tf_keras or Keras 3 model, got {type(model).__name__}. "
             "Load a saved model first with keras.models.load_model(path)."
         )
-    graph = read_model(model)
-    names = {node.name for node in graph}
-    for node in graph:
-        if isinstance(node.layer, tfmot.quantization.keras.QuantizeWrapperV2):
+    for layer in model.layers:
+        if isinstance(layer, tfmot.quantization.keras.QuantizeWrapper):
             raise UnsupportedError(
-                f"Model {model.name!r} is quantized already: layer {node.name!r} is a quantize "
+                f"Model {model.name!r} is quantized already: layer {layer.name!r} is a quantize "
                 "wrapper. Pass the float model."
             )
-    assign_formats(graph, canonicalize(graph, names))
+    graph = read_model(model)
+    names = {node.name for node in graph}
+    assignment = assign_formats(graph, canonicalize(graph, names))
+    if not assignment.kernels:
+        raise UnsupportedError(
+            f"Model {model.name!r} has no Conv2D, DepthwiseConv2D or Dense layer: there are no "
+            "sums to bound. Quantize the model that has them."
+        )
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
     return tfmot.quantization.keras.quantize_apply(annotated, OverflowAwareQuantizeScheme(options))
 

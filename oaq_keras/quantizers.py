@@ -268,10 +268,10 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
+        attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
+        self._kernel = getattr(layer.layer, attribute)
         if self.regularization:
-            attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
-            kernel = getattr(layer.layer, attribute)
-            layer.add_loss(lambda: self.penalty(kernel))
+            layer.add_loss(self.penalty)
         return {}
 
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
@@ -290,21 +290,31 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Returns:
           float32 [channels], or a scalar for dense kernels.
         """
-        first = self._first_scale(flat)
-        inflation = tf.maximum(self._reduce(self._load(flat / first)), 1.0)
-        scale = first * inflation
-        guard = tf.ones_like(scale)
-        for _ in range(_GUARD_PASSES):
-            codes = tf.stop_gradient(tf.round(flat / (scale * guard)))
-            load = tf.stop_gradient(self._reduce(self._load(codes)))
-            guard = tf.where(load > 1.0, guard * load * _GUARD_MARGIN, guard)
-        return scale * guard
+        return self._first_scale(flat) * self._inflation(flat)
 
-    def penalty(self, kernel: Any) -> Any:
+    def inflation(self) -> Any:
+        """alpha: by how much scales exceed those of plain int8, for the kernel it was built for.
+
+        Returns:
+          float32 [channels] >= 1, or a scalar for dense kernels.
+        """
+        return self._inflation(self._flat(self._kernel))
+
+    def penalty(self) -> Any:
         """The layer's term of the overflow regularization, a float32 scalar."""
-        flat = self._flat(kernel)
+        flat = self._flat(self._kernel)
         excess = tf.nn.relu(_log2(self._load(flat / self._first_scale(flat))))
         return self.regularization * self.mac_share * tf.reduce_mean(tf.square(excess))
+
+    def _inflation(self, flat: Any) -> Any:
+        first = self._first_scale(flat)
+        inflation = tf.maximum(self._reduce(self._load(flat / first)), 1.0)
+        guard = tf.ones_like(inflation)
+        for _ in range(_GUARD_PASSES):
+            codes = tf.stop_gradient(tf.round(flat / (first * inflation * guard)))
+            load = tf.stop_gradient(self._reduce(self._load(codes)))
+            guard = tf.where(load > 1.0, guard * load * _GUARD_MARGIN, guard)
+        return inflation * guard
 
     def _flat(self, kernel: Any) -> Any:
         """[products, channels] in the order of the exported file."""

@@ -62,6 +62,11 @@ def rule_of(layer: Any) -> LayerRule:
       UnsupportedError: there is none; the message names the layer and what to do.
     """
     rule = RULES.get(type(layer))
+    if type(layer) is layers.ReLU and not is_relu(layer):
+        raise UnsupportedError(
+            f"Layer {layer.name!r} is a ReLU with negative_slope, threshold or a max_value other "
+            "than 6, which TFLite cannot fuse. Use ReLU() or ReLU(6.0)."
+        )
     if rule is None and type(layer) is layers.Activation:
         name = layer.get_config()["activation"]
         if name == "softmax":

@@ -3,30 +3,48 @@
 
 from typing import Any
 
+import numpy as np
+
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
-from oaq_keras.quantizers import FormatTable, WeightQuantizer
+from oaq_keras.quantizers import ActivationQuantizer, FormatTable, WeightQuantizer
 
 
-def weight_quantizers(model: Any) -> list[WeightQuantizer]:
-    """Weight quantizers of a model from `quantize`, in the order of its layers."""
-    return [
-        config.weight_quantizer
-        for layer in getattr(model, "layers", [])
-        if isinstance(config := getattr(layer, "quantize_config", None), OverflowAwareQuantizeConfig)
-        and config.weight_quantizer
-    ]
+def weight_quantizers(model: Any) -> dict[str, WeightQuantizer]:
+    """Weight quantizers of a model from `quantize`, by the float layer's name, in order."""
+    found = {}
+    for layer in getattr(model, "layers", []):
+        config = getattr(layer, "quantize_config", None)
+        if isinstance(config, OverflowAwareQuantizeConfig) and config.weight_quantizer:
+            found[layer.layer.name] = config.weight_quantizer
+    return found
+
+
+def inflation_bits(model: Any) -> float:
+    """Bits of weight resolution given up so that sums fit: log2 alpha, weighted by MACs.
+
+    0 where every layer's plain int8 codes fit already; what overflow regularization shrinks.
+    """
+    quantizers = weight_quantizers(model).values()
+    total = sum(quantizer.mac_share for quantizer in quantizers)
+    bits = sum(
+        quantizer.mac_share * float(np.mean(np.log2(quantizer.inflation().numpy())))
+        for quantizer in quantizers
+    )
+    return bits / total if total else 0.0
 
 
 def format_tables(model: Any) -> list[FormatTable]:
     """The activation formats of a model: one table where `quantize` made it."""
     tables: list[FormatTable] = []
     for layer in getattr(model, "layers", []):
-        config = getattr(layer, "quantize_config", None)
-        quantizer = None
-        if isinstance(config, OverflowAwareQuantizeConfig):
-            quantizer = config.output_quantizer
-        elif isinstance(layer, QuantizeInput):
-            quantizer = layer.quantizer
+        quantizer = _activation_quantizer(layer)
         if quantizer is not None and quantizer.table not in tables:
             tables.append(quantizer.table)
     return tables
+
+
+def _activation_quantizer(layer: Any) -> ActivationQuantizer | None:
+    if isinstance(layer, QuantizeInput):
+        return layer.quantizer
+    config = getattr(layer, "quantize_config", None)
+    return config.output_quantizer if isinstance(config, OverflowAwareQuantizeConfig) else None

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oaq_keras.accumulator import prove
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.flatbuffer import constant, quantization, read_model, write_model
+from oaq_keras.inflate import inflate_layer
+from oaq_keras.int8_layers import int8_layers
+from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED
+from tests.models import small_network
+
+
+@pytest.mark.parametrize("depth", [8, 16, NEVER_DRAINED])
+def test_inflated_layers_fit_and_mean_nearly_the_same(depth: int) -> None:
+    model = read_model(small_network())
+    before = int8_layers(model)[0]
+    for layer in before:
+        layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+        graph = model.subgraphs[layer.subgraph]
+        old_scale = quantization(graph, layer.weights, len(layer.codes)).scale
+        old_bias = constant(model, graph, layer.bias) if layer.bias >= 0 else None
+        old_bias_scale = quantization(graph, layer.bias, len(layer.codes)).scale
+        factor = inflate_layer(model, layer, layouts, depth)
+        assert factor >= 1.0
+        new = int8_layers(read_model(write_model(model)))[0][before.index(layer)]
+        new_scale = quantization(graph, layer.weights, len(layer.codes)).scale
+        width = new.input_range[1] - new.input_range[0]
+        for layout in layouts:
+            assert prove(new.codes, layout, depth, width).proven.all()
+        error = new.codes * new_scale[:, None] - layer.codes * old_scale[:, None]
+        # Half a step of rounding, and at most one code towards zero.
+        assert (np.abs(error) <= 1.51 * new_scale[:, None]).all()
+        if old_bias is not None:
+            bias = (
+                constant(model, graph, layer.bias)
+                * quantization(graph, layer.bias, len(layer.codes)).scale
+            )
+            np.testing.assert_allclose(bias, old_bias * old_bias_scale, atol=new_scale.max())
+
+
+def test_weights_that_two_operators_share_are_refused() -> None:
+    model = read_model(small_network())
+    layers, _ = int8_layers(model)
+    graph = model.subgraphs[0]
+    other = next(op for op in graph.operators if op is not graph.operators[layers[0].op])
+    other.inputs = [*other.inputs, layers[0].weights]
+    with pytest.raises(UnsupportedError, match="shares the tensor"):
+        inflate_layer(model, layers[0], (C8,), 16)
