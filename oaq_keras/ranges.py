@@ -51,12 +51,13 @@ _FUSED_OPTIONS = {
     "SUB": schema.SubOptionsT,
     "MUL": schema.MulOptionsT,
 }
-_POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
 # Operators whose output codes are input codes; the value is the input that holds them.
 PASS_THROUGH = {
-    **dict.fromkeys(_POOLS, 0),
     **dict.fromkeys(
         (
+            # Pools leave what their padding would add out of maximum and average.
+            "MAX_POOL_2D",
+            "AVERAGE_POOL_2D",
             "RESHAPE",
             "SQUEEZE",
             "EXPAND_DIMS",
@@ -191,11 +192,7 @@ def _passed(
     source = int(operator.inputs[position]) if len(operator.inputs) > position else -1
     same = _same_codes(graph, source, output)
     known = ranges[source] if same else FULL
-    pool = name in _POOLS
-    pads = name in _PADDING or (
-        pool and getattr(operator.builtinOptions, "padding", None) != schema.Padding.VALID
-    )
-    if same and pads:
+    if same and name in _PADDING:
         known = padded(graph, output, known)
     return _activated(graph, output, _fused(operator, schema.Pool2DOptionsT), known)
 

@@ -135,6 +135,7 @@ def test_a_lane_wraps_exactly_beyond_the_bound() -> None:
         ([-128, -128], 128, True),  # exactly -32768
         ([127, 127], 129, True),  # 32766
         ([127, 127], 130, False),
+        ([64, 64], 256, False),  # exactly 32768
     ],
 )
 def test_pairs_do_not_saturate(pair: list[int], width: int, safe: bool) -> None:

@@ -82,6 +82,22 @@ def test_broadcast_is_listed_where_it_is_free() -> None:
     assert list(layers["spatial"].layouts) == ["channel"]
 
 
+def test_a_depthwise_lane_sees_every_tap_of_its_channel() -> None:
+    codes = np.zeros((1, 3, 3, 2), np.int8)
+    codes[0, :, :, 1] = 57
+    builder = ModelBuilder()
+    builder.depthwise(builder.input((1, 3, 3, 2)), codes)
+    data = builder.build()
+    layer = certify(data, first_layer_depth=9).layers[0]
+    assert (layer.channels, layer.products, layer.macs) == (2, 9, 18)
+    assert layer.layouts["channel"].worst_case == 255 * 9 * 57
+    assert layer.layouts["channel"].max_depth == 4
+    assert layer.proven_channels == 1
+    # No layout of this target is for depthwise layers: nothing is proven about it.
+    layer = certify(data, target=["c8"]).layers[0]
+    assert (layer.layouts, layer.proven, layer.proven_channels) == ({}, False, 0)
+
+
 @pytest.mark.parametrize("between", [None, "QUANTIZE", "PAD", "RESHAPE"])
 def test_the_first_layer_reads_the_input(between: str | None) -> None:
     builder = ModelBuilder()
