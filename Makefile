@@ -16,6 +16,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 TOOLS := $(RUN) _build/oaq_build.py run build/toolchain
+SANITIZERS := address,undefined
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 LIBRARY := oaq_keras/lib/liboaq_tflite.so
 # What the library is made of; tests and benchmarks of the kernels have no part in it.
@@ -67,15 +68,21 @@ format: $(READY) ## rewrite the sources as `make lint` wants them
 	@$(RUN) -m ruff format .
 	@$(if $(C_FILES),$(VENV)/bin/clang-format -i $(C_FILES))
 
-c-test: build/kernels/build.ninja ## build the kernels with -Werror and run their tests
+c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror and run their tests
 	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS)
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
 
+# clang first: the other C tests are most likely gcc's.
 sanitize: $(READY) ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer (needs gcc or clang)
-	@$(TOOLS) cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DOAQ_BUILD_TESTS=ON \
-	  -DOAQ_WERROR=ON -DOAQ_SANITIZE=address,undefined --log-level=WARNING >/dev/null
-	@$(TOOLS) cmake --build build/sanitize --parallel $(JOBS)
-	@$(TOOLS) ctest --test-dir build/sanitize --output-on-failure --parallel $(JOBS)
+	@mkdir -p build; for compiler in clang gcc cc; do \
+	  if echo 'int main(void) { return 0; }' | \
+	    $$compiler -x c -fsanitize=$(SANITIZERS) -o build/probe - 2>/dev/null; then export CC=$$compiler; break; fi; \
+	done; \
+	if [ -z "$${CC:-}" ]; then echo "No compiler with sanitizers: install gcc, or clang and libclang-rt-dev." >&2; exit 1; fi; \
+	$(TOOLS) cmake -S . -B build/sanitize-$$CC -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DOAQ_BUILD_TESTS=ON -DOAQ_WERROR=ON -DOAQ_SANITIZE=$(SANITIZERS) --log-level=WARNING >/dev/null; \
+	$(TOOLS) cmake --build build/sanitize-$$CC --parallel $(JOBS); \
+	$(TOOLS) ctest --test-dir build/sanitize-$$CC --output-on-failure --parallel $(JOBS)
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
