@@ -12,7 +12,7 @@ from oaq_keras.errors import LibraryError
 
 def test_an_override_that_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library.VARIABLE, "no/such/library.so")
-    with pytest.raises(LibraryError, match="'no/such/library.so', which is no file"):
+    with pytest.raises(LibraryError, match=r"'no/such/library.so', which is no file"):
         library.library_path()
 
 

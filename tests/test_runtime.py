@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
-from tests.models import ModelBuilder, random_codes, small_network
 
 from oaq_keras import library
 from oaq_keras.certification import certify
@@ -17,6 +16,7 @@ from oaq_keras.errors import LibraryError, ModelFileError, UnsupportedError
 from oaq_keras.flatbuffer import read_model, write_model
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.runtime import Interpreter
+from tests.models import ModelBuilder, random_codes, small_network
 
 
 @pytest.fixture(autouse=True)
