@@ -164,7 +164,10 @@ def _certify(options: argparse.Namespace) -> int:
     if options.picture is not None:
         from oaq_keras import report
 
-        report.save_headroom_picture(certificate, options.picture)
+        try:
+            report.plot_headroom(certificate, options.picture)
+        except ValueError as error:  # matplotlib knows no such format
+            raise OaqError(f"{options.picture} cannot be drawn: {error}") from error
     print(certificate.to_json(indent=2) if options.json else certificate)
     return OK if certificate.proven else REFUSED
 

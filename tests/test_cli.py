@@ -67,6 +67,19 @@ class TestCertify:
         assert cli.main(["certify", str(proven), "--json"]) == cli.OK
         assert Certificate.from_json(capsys.readouterr().out) == certify(proven)
 
+    def test_picture_is_a_png(self, refused: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "headroom.png"
+        assert cli.main(["certify", str(refused), "--picture", str(picture)]) == cli.REFUSED
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize("name", ["missing/headroom.png", "headroom.zebra"])
+    def test_picture_that_cannot_be_written(
+        self, name: str, proven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["certify", str(proven), "--picture", str(tmp_path / name)]
+        assert cli.main(command) == cli.FAULT
+        assert one_line(capsys.readouterr().err)
+
     def test_edited_certificate_is_refused(
         self, refused: Path, proven: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
