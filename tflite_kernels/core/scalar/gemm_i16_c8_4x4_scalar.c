@@ -6,34 +6,30 @@
 
 enum { kRow = OAQ_GEMM_ROWS * OAQ_GEMM_LANES, kTile = OAQ_GEMM_CHANNELS * OAQ_GEMM_LANES };
 
-// One row of activations against four channels: the 32 lanes fit eight 128-bit registers.
-static void row_times_tile(const uint32_t* blocks, size_t num_blocks, const int8_t* restrict a,
-                           const int8_t* restrict b, const int16_t* start, int32_t* restrict acc) {
-  int32_t sums[OAQ_GEMM_CHANNELS] = {0};
+// One output at a time: eight lanes are one 128-bit register, and compilers keep it there. They
+// spill the 32 lanes of four channels at once, which costs six times as much.
+static int32_t lane_dot(const uint32_t* blocks, size_t num_blocks, const int8_t* restrict a,
+                        const int8_t* restrict b, const int16_t* start) {
+  int32_t wide[OAQ_GEMM_LANES] = {0};
   for (size_t block = 0; block < num_blocks; ++block) {
-    uint16_t lanes[OAQ_GEMM_CHANNELS][OAQ_GEMM_LANES];
-    if (start != NULL) {
-      memcpy(lanes, start + block * kTile, sizeof(lanes));
-    } else {
-      memset(lanes, 0, sizeof(lanes));
-    }
+    uint16_t lanes[OAQ_GEMM_LANES] = {0};
+    if (start != NULL) memcpy(lanes, start + block * kTile, sizeof(lanes));
     for (uint32_t step = 0; step < blocks[block]; ++step) {
-      for (size_t n = 0; n < OAQ_GEMM_CHANNELS; ++n) {
-        for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) {
-          const int16_t product = (int16_t)(a[l] * b[n * OAQ_GEMM_LANES + l]);
-          lanes[n][l] = (uint16_t)(lanes[n][l] + (uint16_t)product);
-        }
+      for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) {
+        const int16_t product = (int16_t)(a[l] * b[l]);
+        lanes[l] = (uint16_t)(lanes[l] + (uint16_t)product);
       }
       a += kRow;
       b += kTile;
     }
-    for (size_t n = 0; n < OAQ_GEMM_CHANNELS; ++n) {
-      int32_t sum = 0;
-      for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) sum += (int16_t)lanes[n][l];
-      sums[n] = (int32_t)((uint32_t)sums[n] + (uint32_t)sum);
+    for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) {
+      const int32_t drained = (int16_t)lanes[l];
+      wide[l] = (int32_t)((uint32_t)wide[l] + (uint32_t)drained);
     }
   }
-  memcpy(acc, sums, sizeof(sums));
+  uint32_t sum = 0;
+  for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) sum += (uint32_t)wide[l];
+  return (int32_t)sum;
 }
 
 void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const uint32_t* blocks, size_t num_blocks,
@@ -41,7 +37,10 @@ void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const uint32_t* blocks, size_t num_
                                 int32_t* acc) {
   assert(rows <= OAQ_GEMM_ROWS);
   for (size_t m = 0; m < rows; ++m) {
-    row_times_tile(blocks, num_blocks, a + m * OAQ_GEMM_LANES, b, start,
-                   acc + m * OAQ_GEMM_CHANNELS);
+    for (size_t n = 0; n < OAQ_GEMM_CHANNELS; ++n) {
+      acc[m * OAQ_GEMM_CHANNELS + n] =
+          lane_dot(blocks, num_blocks, a + m * OAQ_GEMM_LANES, b + n * OAQ_GEMM_LANES,
+                   start != NULL ? start + n * OAQ_GEMM_LANES : NULL);
+    }
   }
 }

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite/delegate.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "test.h"
+#include "tflite/ranges.h"
+
+// A runtime of one node, convolution or other, that the delegate can be let loose on: every tensor
+// can be damaged first. tests/test_kernels_vs_reference.py has the real runtimes.
+
+enum { kInput, kWeights, kBias, kOutput, kNumTensors };
+
+typedef struct Ints {
+  int size;
+  int data[4];
+} Ints;
+
+typedef struct Floats {
+  int size;
+  float data[4];
+} Floats;
+
+typedef struct Fake {
+  TfLiteContext context;
+  TfLiteTensor tensors[kNumTensors];
+  Ints dims[kNumTensors];
+  Floats scales[kNumTensors];
+  Ints zero_points[kNumTensors];
+  TfLiteAffineQuantization affine[kNumTensors];
+  Ints inputs, outputs, plan;
+  TfLiteNode node;
+  TfLiteRegistration registration;
+  TfLiteConvParams conv;
+  int8_t input[2 * 4 * 4 * 3], weights[4 * 2 * 2 * 3], output[2 * 4 * 4 * 4];
+  int32_t bias[4];
+  char message[512];
+  int reports;
+  TfLiteRegistration kernel;
+  void* kernel_data;
+} Fake;
+
+static void report_error(TfLiteContext* context, const char* format, ...) {
+  Fake* fake = context->impl_;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(fake->message, sizeof(fake->message), format, arguments);
+  va_end(arguments);
+  ++fake->reports;
+}
+
+static TfLiteStatus get_execution_plan(TfLiteContext* context, TfLiteIntArray** plan) {
+  *plan = (TfLiteIntArray*)(void*)&((Fake*)context->impl_)->plan;
+  return kTfLiteOk;
+}
+
+static TfLiteStatus get_node(TfLiteContext* context, int index, TfLiteNode** node,
+                             TfLiteRegistration** registration) {
+  Fake* fake = context->impl_;
+  *node = &fake->node;
+  *registration = &fake->registration;
+  return index == 0 ? kTfLiteOk : kTfLiteError;
+}
+
+static TfLiteStatus resize_tensor(TfLiteContext* context, TfLiteTensor* tensor,
+                                  TfLiteIntArray* dims) {
+  Fake* fake = context->impl_;
+  size_t count = 0;
+  const bool fits = oaq_count_elements(dims, &count) && count <= sizeof(fake->output);
+  memcpy(tensor->dims->data, dims->data, (size_t)dims->size * sizeof(int));
+  tensor->bytes = count;
+  free(dims);
+  return fits ? kTfLiteOk : kTfLiteError;
+}
+
+static TfLiteStatus replace_nodes(TfLiteContext* context, TfLiteRegistration registration,
+                                  const TfLiteIntArray* nodes, struct TfLiteDelegate* delegate) {
+  Fake* fake = context->impl_;
+  CHECK(nodes->size == 1 && nodes->data[0] == 0);
+  TfLiteDelegateParams params = {delegate, (TfLiteIntArray*)nodes, NULL, NULL};
+  fake->kernel = registration;
+  fake->kernel_data = registration.init(context, (const char*)&params, 0);
+  return kTfLiteOk;
+}
+
+static void set_tensor(Fake* fake, int index, const char* name, TfLiteType type, const Ints* dims,
+                       void* data, size_t bytes, bool constant) {
+  fake->dims[index] = *dims;
+  fake->scales[index] = (Floats){1, {0.5f}};
+  fake->zero_points[index] = (Ints){1, {0}};
+  fake->affine[index] =
+      (TfLiteAffineQuantization){(TfLiteFloatArray*)(void*)&fake->scales[index],
+                                 (TfLiteIntArray*)(void*)&fake->zero_points[index], 0};
+  fake->tensors[index] =
+      (TfLiteTensor){.type = type,
+                     .data = {data},
+                     .dims = (TfLiteIntArray*)(void*)&fake->dims[index],
+                     .params = {0.5f, 0},
+                     .allocation_type = constant ? kTfLiteMmapRo : (TfLiteAllocationType)2,
+                     .bytes = bytes,
+                     .name = name,
+                     .quantization = {kTfLiteAffineQuantization, &fake->affine[index]}};
+}
+
+static void make(Fake* fake) {
+  memset(fake, 0, sizeof(*fake));
+  Random random = {6};
+  random_codes(&random, -128, 127, fake->input, sizeof(fake->input));
+  random_codes(&random, -128, 127, fake->weights, sizeof(fake->weights));
+  fake->context = (TfLiteContext){.tensors_size = kNumTensors,
+                                  .GetExecutionPlan = get_execution_plan,
+                                  .tensors = fake->tensors,
+                                  .impl_ = fake,
+                                  .ResizeTensor = resize_tensor,
+                                  .ReportError = report_error,
+                                  .GetNodeAndRegistration = get_node,
+                                  .ReplaceNodeSubsetsWithDelegateKernels = replace_nodes};
+  set_tensor(fake, kInput, "the input", kTfLiteInt8, &(Ints){4, {2, 4, 4, 3}}, fake->input,
+             sizeof(fake->input), false);
+  set_tensor(fake, kWeights, "the weights", kTfLiteInt8, &(Ints){4, {4, 2, 2, 3}}, fake->weights,
+             sizeof(fake->weights), true);
+  set_tensor(fake, kBias, "the bias", kTfLiteInt32, &(Ints){1, {4}}, fake->bias, sizeof(fake->bias),
+             true);
+  set_tensor(fake, kOutput, "the output", kTfLiteInt8, &(Ints){4, {2, 4, 4, 4}}, fake->output,
+             sizeof(fake->output), false);
+  fake->inputs = (Ints){3, {kInput, kWeights, kBias}};
+  fake->outputs = (Ints){1, {kOutput}};
+  fake->plan = (Ints){1, {0}};
+  fake->conv = (TfLiteConvParams){kTfLitePaddingSame, 1, 1, 0, 1, 1};
+  fake->node.inputs = (TfLiteIntArray*)(void*)&fake->inputs;
+  fake->node.outputs = (TfLiteIntArray*)(void*)&fake->outputs;
+  fake->node.builtin_data = &fake->conv;
+  fake->registration.builtin_code = kBuiltinConv2d;
+}
+
+static char* plan_of(const TfLiteDelegate* delegate) {
+  const size_t length = oaq_delegate_plan_json(delegate, NULL, 0);
+  char* text = test_alloc(length + 1, 1);
+  CHECK(oaq_delegate_plan_json(delegate, text, length + 1) == length);
+  CHECK(strlen(text) == length);
+  return text;
+}
+
+// Runs the delegate over the fake; returns whether it claimed the node.
+static bool delegate_to(Fake* fake, const char* reason) {
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  CHECK(delegate != NULL);
+  CHECK(delegate->Prepare(&fake->context, delegate) == kTfLiteOk);
+  char* plan = plan_of(delegate);
+  if (strstr(plan, reason) == NULL) fprintf(stderr, "expected '%s' in %s\n", reason, plan);
+  CHECK(strstr(plan, reason) != NULL);
+  const bool claimed = fake->kernel_data != NULL;
+  if (claimed) {
+    fake->node.user_data = fake->kernel_data;
+    CHECK(fake->kernel.prepare(&fake->context, &fake->node) == kTfLiteOk);
+    CHECK(fake->kernel.invoke(&fake->context, &fake->node) == kTfLiteOk);
+    fake->kernel.free(&fake->context, fake->kernel_data);
+  }
+  free(plan);
+  oaq_delegate_destroy(delegate);
+  return claimed;
+}
+
+#define EXPECT_LEFT(reason, change)     \
+  do {                                  \
+    make(&fake);                        \
+    change;                             \
+    CHECK(!delegate_to(&fake, reason)); \
+  } while (0)
+
+static void test_what_is_left_to_the_runtime(void) {
+  Fake fake;
+  make(&fake);
+  CHECK(delegate_to(&fake, "\"runs\": "));
+  make(&fake);
+  fake.inputs.size = 2;
+  CHECK(delegate_to(&fake, "\"runs\": "));
+  make(&fake);
+  fake.inputs.data[2] = -1;
+  CHECK(delegate_to(&fake, "\"runs\": "));
+  EXPECT_LEFT("tensor 'the input' is uint8", fake.tensors[kInput].type = kTfLiteUInt8);
+  EXPECT_LEFT("tensor 'the weights' is int4", fake.tensors[kWeights].type = kTfLiteInt4);
+  EXPECT_LEFT("tensor 'the bias' is int64", fake.tensors[kBias].type = kTfLiteInt64);
+  EXPECT_LEFT("not constant", fake.tensors[kWeights].allocation_type = (TfLiteAllocationType)2);
+  EXPECT_LEFT("not constant", fake.tensors[kBias].data.raw = NULL);
+  EXPECT_LEFT("is sparse", fake.tensors[kWeights].sparsity = &fake);
+  EXPECT_LEFT("fewer than its shape", fake.tensors[kWeights].bytes = 47);
+  EXPECT_LEFT("fewer than its shape", fake.dims[kWeights].data[0] = INT32_MAX);
+  EXPECT_LEFT("fewer than its shape", fake.dims[kWeights].data[0] = -4);
+  EXPECT_LEFT("dimension 1 of 0", fake.dims[kWeights].data[1] = 0);
+  EXPECT_LEFT("3 dimensions", fake.dims[kWeights].size = 3);
+  EXPECT_LEFT("zero point 1", fake.zero_points[kWeights].data[0] = 1);
+  EXPECT_LEFT("scale nan", fake.scales[kWeights].data[0] = NAN);
+  EXPECT_LEFT("scale -0.5", fake.scales[kWeights].data[0] = -0.5f);
+  EXPECT_LEFT("scale inf", fake.tensors[kInput].params.scale = INFINITY);
+  EXPECT_LEFT("scale 0", fake.tensors[kOutput].params.scale = 0);
+  EXPECT_LEFT("multiplier", fake.tensors[kOutput].params.scale = 1e-30f);
+  EXPECT_LEFT("zero point 300", fake.tensors[kInput].params.zero_point = 300);
+  EXPECT_LEFT("3 scales", fake.scales[kWeights].size = 3);
+  EXPECT_LEFT("not quantized", fake.tensors[kWeights].quantization.params = NULL);
+  EXPECT_LEFT("not quantized", fake.affine[kWeights].scale = NULL);
+  EXPECT_LEFT("along dimension 3", fake.scales[kWeights].size = 4;
+              fake.affine[kWeights].quantized_dimension = 3);
+  EXPECT_LEFT("bias 'the bias' has 3", fake.dims[kBias].data[0] = 3);
+  EXPECT_LEFT("not in the model", fake.inputs.data[0] = 99);
+  EXPECT_LEFT("4 outputs", fake.outputs.size = 4);
+  EXPECT_LEFT("fused activation 4", fake.conv.activation = 4);
+  EXPECT_LEFT("padding 0", fake.conv.padding = 0);
+  EXPECT_LEFT("strides 0", fake.conv.stride_height = 0);
+  EXPECT_LEFT("no options", fake.node.builtin_data = NULL);
+  EXPECT_LEFT("weights take 3", fake.dims[kInput].data[3] = 5);
+  EXPECT_LEFT("1 dimensions", fake.dims[kInput].size = 1);
+  EXPECT_LEFT("not an op of this library", fake.registration.builtin_code = kBuiltinAdd);
+}
+
+static void test_input_that_changes_shape(void) {
+  Fake fake;
+  make(&fake);
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+  fake.node.user_data = fake.kernel_data;
+  fake.dims[kInput].data[0] = 1;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.dims[kOutput].data[0] == 1);
+  fake.dims[kInput].data[1] = 0;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.kernel.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  fake.dims[kInput].data[1] = 1 << 30;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  fake.dims[kInput].data[1] = -1;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  fake.dims[kInput].data[1] = 4;
+  fake.dims[kInput].data[3] = 6;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(strstr(fake.message, "the input") != NULL);
+  // Buffers that the runtime did not allocate.
+  fake.dims[kInput].data[3] = 3;
+  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  fake.tensors[kInput].bytes = 3;
+  CHECK(fake.kernel.invoke(&fake.context, &fake.node) == kTfLiteError);
+  fake.kernel.free(&fake.context, fake.kernel_data);
+  // The plan is the delegate's: it stays after the interpreter is gone.
+  char* plan = plan_of(delegate);
+  CHECK(strstr(plan, "\"kind\": \"CONV_2D\", \"name\": \"the output\"") != NULL);
+  free(plan);
+  oaq_delegate_destroy(delegate);
+}
+
+static void test_custom_op_with_bad_options_fails(void) {
+  Fake fake;
+  make(&fake);
+  fake.registration.builtin_code = kBuiltinCustom;
+  fake.registration.custom_name = "OaqConv2D";
+  fake.node.custom_initial_data = "garbage";
+  fake.node.custom_initial_data_size = 7;
+  TfLiteDelegate* delegate = oaq_delegate_create(NULL);
+  CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteError);
+  CHECK(strstr(fake.message, "OaqConv2D 'the output'") != NULL);
+  CHECK(strstr(fake.message, "FlexBuffers") != NULL);
+  oaq_delegate_destroy(delegate);
+  // Without the delegate: the same at prepare.
+  const TfLiteRegistration* registration = oaq_register_conv_2d();
+  fake.node.user_data = registration->init(&fake.context, "garbage", 7);
+  CHECK(registration->prepare(&fake.context, &fake.node) == kTfLiteError);
+  registration->free(&fake.context, fake.node.user_data);
+}
+
+static void test_names_become_valid_json(void) {
+  Fake fake;
+  make(&fake);
+  fake.tensors[kOutput].name = "a\"b\\c\n\xC3\xA9\xFF\xE2\x82";
+  CHECK(delegate_to(&fake, "a\\\"b\\\\c\\u000a\xC3\xA9\\ufffd\\ufffd\\ufffd\""));
+  make(&fake);
+  fake.tensors[kOutput].name = NULL;
+  CHECK(delegate_to(&fake, "\"name\": \"\""));
+}
+
+static char last_error[512];
+
+static void remember(const char* message) {
+  snprintf(last_error, sizeof(last_error), "%s", message);
+}
+
+static void expect_option_error(const char* key, const char* value, const char* part) {
+  char* keys[] = {(char*)key};
+  char* values[] = {(char*)value};
+  CHECK(tflite_plugin_create_delegate(keys, values, 1, NULL) == NULL);
+  CHECK(tflite_plugin_create_delegate(keys, values, 1, remember) == NULL);
+  CHECK(strstr(last_error, part) != NULL);
+}
+
+static void test_options(void) {
+  expect_option_error("threads", "1", "expected builtin, isa, plan or num_threads");
+  expect_option_error("builtin", "yes", "expected 0 or 1");
+  expect_option_error("isa", "neon9", "expected auto or scalar");
+  expect_option_error("plan", "", "expected auto, int16 or exact");
+  expect_option_error("num_threads", "0", "expected 1");
+  expect_option_error("num_threads", "-1", "expected 1");
+  expect_option_error("num_threads", "99999999999", "expected 1");
+  char* keys[] = {"builtin", "isa", "plan", "num_threads"};
+  char* values[] = {"1", "scalar", "int16", "4"};
+  TfLiteDelegate* delegate = tflite_plugin_create_delegate(keys, values, 4, remember);
+  CHECK(delegate != NULL && delegate->flags == 1);
+  char text[3] = "xx";
+  CHECK(oaq_delegate_plan_json(delegate, text, sizeof(text)) == 2 && strcmp(text, "[]") == 0);
+  CHECK(oaq_delegate_plan_json(delegate, text, 2) == 2 && strcmp(text, "[") == 0);
+  tflite_plugin_destroy_delegate(delegate);
+  tflite_plugin_destroy_delegate(NULL);
+  OaqDelegateOptions options = oaq_delegate_options_default();
+  options.num_threads = 0;
+  CHECK(oaq_delegate_create(&options) == NULL);
+  CHECK(oaq_version()[0] != 0);
+}
+
+int main(void) {
+  test_options();
+  test_what_is_left_to_the_runtime();
+  test_input_that_changes_shape();
+  test_custom_op_with_bad_options_fails();
+  test_names_become_valid_json();
+  return 0;
+}
