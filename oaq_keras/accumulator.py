@@ -17,6 +17,7 @@ centring unnecessary here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from oaq_keras.layouts import Layout, lane_steps
 # instruction, whatever accumulator its results are added into.
 PAIR_LIMIT_POSITIVE = 32767
 PAIR_LIMIT_NEGATIVE = 32768
+
+# `prove` works on this many codes at a time; they grow to a few 64-bit integers each.
+_CODES_AT_ONCE = 1 << 21
 
 
 def limit(accumulator_bits: int = 16) -> int:
@@ -131,11 +135,31 @@ def prove(
 ) -> LayoutProof:
     """Prove what can be proven of a weight matrix [channels, products] in one layout.
 
-    Arguments and errors as for `worst_case` and `limit`.
+    Arguments and errors as for `worst_case` and `limit`. Memory stays bounded for any number of
+    channels.
     """
+    limit(accumulator_bits)
+    rows = max(1, _CODES_AT_ONCE // max(1, codes.shape[-1]))
+    parts = [
+        _prove_rows(codes[i : i + rows], layout, depth, _checked(width), accumulator_bits)
+        for i in range(0, max(1, codes.shape[0]), rows)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    joined: dict[str, Any] = {
+        name: None if first is None else np.concatenate([getattr(part, name) for part in parts])
+        for name, first in vars(parts[0]).items()
+        if name != "share"
+    }
+    return LayoutProof(share=parts[0].share, **joined)
+
+
+def _prove_rows(
+    codes: NDArray[np.integer], layout: Layout, depth: int, width: int, accumulator_bits: int
+) -> LayoutProof:
     bound = limit(accumulator_bits)
     sums = lane_steps(codes, layout)
-    worst = _block_max(sums, layout.steps_per_block(depth)) * _checked(width)
+    worst = _block_max(sums, layout.steps_per_block(depth)) * width
     deepest = _max_steps(sums, width, bound) * layout.products_per_step
     share = layout.share(codes.shape[1])
     proven = worst <= bound

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from oaq_keras import accumulator
 from oaq_keras.accumulator import (
     headroom,
     limit,
@@ -173,6 +174,19 @@ def test_prove_agrees_with_its_parts(codes: np.ndarray, width: int, depth: int, 
     np.testing.assert_array_equal(
         proof.worst_case, worst_case(-codes.astype(np.int64), layout, depth, width)
     )
+
+
+def test_many_channels_are_proven_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.random.default_rng(1).integers(-127, 128, (50, 40)).astype(np.int8)
+    for layout in (C8, C4):
+        whole = prove(codes, layout, 4, 200)
+        with monkeypatch.context() as patch:
+            patch.setattr(accumulator, "_CODES_AT_ONCE", 7 * 40)
+            parts = prove(codes, layout, 4, 200)
+        assert parts.share == whole.share
+        assert (parts.pair_worst_case is None) == (whole.pair_worst_case is None)
+        for name in ("worst_case", "max_depth", "pair_worst_case", "proven", "never_drained"):
+            np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
 def test_headroom_counts_bits() -> None:

@@ -16,7 +16,7 @@ from oaq_keras.errors import LibraryError, ModelFileError, UnsupportedError
 from oaq_keras.flatbuffer import read_model, write_model
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.runtime import Interpreter
-from tests.models import ModelBuilder, random_codes, small_network
+from tests.models import SAME, ModelBuilder, random_codes, small_network
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +148,59 @@ def test_a_float_model_runs_as_ever() -> None:
     result = run(interpreter, np.array([[-1, 0, 2, 3]], np.float32))
     assert result.tolist() == [[0, 0, 2, 3]]
     assert {entry.runs for entry in interpreter.plan()} <= {"stock"}
+
+
+def random_network(seed: int) -> bytes:
+    """Layers of random formats, activations and weights, one after another."""
+    rng = np.random.default_rng(seed)
+    builder = ModelBuilder()
+    x = builder.input((1, 9, 7, int(rng.integers(1, 6))), 0.05, int(rng.integers(-128, 128)))
+    for i in range(7):
+        channels = builder.graph.tensors[x].shape[-1]
+        made = int(rng.integers(1, 21))
+        tap = int(rng.choice([1, 3]))
+        settings: dict[str, Any] = {
+            "scale": float(rng.uniform(0.02, 0.3)),
+            "zero_point": int(rng.integers(-128, 128)),
+            "activation": int(rng.integers(0, 4)),
+            "padding": int(rng.integers(0, 2)) if i < 2 else SAME,
+        }
+        largest = int(rng.choice([2, 15, 127]))
+        if rng.random() < 0.4:
+            codes = random_codes(rng, 1, tap, tap, channels, largest=largest)
+            x = builder.depthwise(x, codes, f"depthwise_{i}", **settings)
+        else:
+            codes = random_codes(rng, made, tap, tap, channels, largest=largest)
+            x = builder.conv(x, codes, f"conv_{i}", **settings)
+        if rng.random() < 0.3:
+            x = builder.op("RELU", [x], builder.like(x, f"relu_{i}"))
+        if rng.random() < 0.3:
+            x = builder.concat(x, x, name=f"concat_{i}")
+    products = int(np.prod(builder.graph.tensors[x].shape))
+    return builder.build(builder.fully_connected(x, random_codes(rng, 5, products)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_agree_with_the_reference_and_the_certificate(seed: int) -> None:
+    data = random_network(seed)
+    rng = np.random.default_rng(seed)
+    interpreter = Interpreter(model_content=to_custom_ops(data), plan="int16")
+    interpreter.allocate_tensors()
+    shape = interpreter.get_input_details()[0]["shape"]
+    for image in (
+        random_codes(rng, *shape),
+        rng.choice(np.array([-128, 127], np.int8), shape),
+    ):
+        np.testing.assert_array_equal(run(interpreter, image), reference(data, image))
+    entries = {entry.op: entry for entry in interpreter.plan()}
+    for layer in certify(data, depth=1, first_layer_depth=1).layers:
+        entry = entries[layer.op]
+        assert entry.range == layer.input_range
+        layout = layer.layouts.get(str(entry.layout))
+        if entry.runs == "int16" and entry.tiles == entry.tiles_int16 and layout is not None:
+            assert entry.never_drained or (entry.depth or 0) >= layout.max_depth - 1
+            if layout.never_drained:
+                assert entry.never_drained
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", b"\0\0\0\0TFL3 no more"])
