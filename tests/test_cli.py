@@ -68,6 +68,7 @@ class TestCertify:
         assert Certificate.from_json(capsys.readouterr().out) == certify(proven)
 
     def test_picture_is_a_png(self, refused: Path, tmp_path: Path) -> None:
+        pytest.importorskip("matplotlib")
         picture = tmp_path / "headroom.png"
         assert cli.main(["certify", str(refused), "--picture", str(picture)]) == cli.REFUSED
         assert picture.read_bytes().startswith(b"\x89PNG")
