@@ -268,16 +268,18 @@ def get_metadata(model: Model, name: str) -> bytes | None:
 
 def set_metadata(model: Model, name: str, data: bytes) -> None:
     """Add or replace the metadata buffer called `name`."""
-    contents = np.frombuffer(data, np.uint8)
-    for entry in model.metadata:
-        if text(entry.name) == name:
-            model.buffers[entry.buffer].data = contents
-            return
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = contents
-    entry.name, entry.buffer = name, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata.append(entry)
+    entry = next((entry for entry in model.metadata if text(entry.name) == name), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, 0
+        model.metadata.append(entry)
+    users = [tensor.buffer for graph in model.subgraphs for tensor in graph.tensors]
+    users += [other.buffer for other in model.metadata]
+    # Equal contents may share a buffer, and buffer 0 stands for no data.
+    if entry.buffer == 0 or users.count(entry.buffer) > 1:
+        entry.buffer = len(model.buffers)
+        model.buffers.append(schema.BufferT())
+    model.buffers[entry.buffer].data = np.frombuffer(data, np.uint8)
 
 
 def _entries(given: Any, field: str) -> Any:

@@ -116,6 +116,17 @@ def test_the_first_layer_reads_the_input(between: str | None) -> None:
     ]
 
 
+def test_every_subgraph_is_proven() -> None:
+    model = read_model(NETWORK)
+    model.subgraphs.append(read_model(small_network(3)).subgraphs[0])
+    for tensor in model.subgraphs[1].tensors:
+        tensor.name = b"second/" + tensor.name
+    layers = certify(write_model(model)).layers
+    assert [layer.subgraph for layer in layers] == [0] * 5 + [1] * 5
+    assert [layer.op for layer in layers[:5]] == [layer.op for layer in layers[5:]]
+    assert [layer.name for layer in layers if layer.first] == ["first", "second/first"]
+
+
 def test_layers_of_other_types_are_skipped_with_a_reason() -> None:
     builder = ModelBuilder()
     x = builder.input((1, 4, 4, 8))

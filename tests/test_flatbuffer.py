@@ -255,3 +255,14 @@ def test_metadata_is_added_and_replaced() -> None:
         model = read_model(write_model(model))
         assert get_metadata(model, "note") == note
     assert len(model.metadata) == 1
+
+
+def test_metadata_does_not_overwrite_a_shared_buffer() -> None:
+    model = read_model(small_network())
+    set_metadata(model, "note", b"first")
+    weights = next(t for t in model.subgraphs[0].tensors if t.name == b"first/weights")
+    before = bytes(model.buffers[weights.buffer].data)
+    model.metadata[0].buffer = weights.buffer
+    set_metadata(model, "note", b"second")
+    assert get_metadata(model, "note") == b"second"
+    assert bytes(model.buffers[weights.buffer].data) == before
