@@ -20,14 +20,12 @@ from oaq_keras.custom_ops import (
 )
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import (
-    Graph,
     Model,
     Operator,
     Source,
     builtin_code,
     quantization,
     read_model,
-    shape,
     write_model,
 )
 from oaq_keras.int8_layers import Int8Layer, int8_layers
@@ -45,8 +43,8 @@ _CUSTOM_VERSION = 1
 def to_custom_ops(model: Source) -> bytes:
     """Rewrite int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as Oaq operators.
 
-    A layer that the custom options cannot describe (a grouped convolution, a fused activation that
-    is none of NONE, RELU, RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin.
+    A layer that the custom options cannot describe (a fused activation that is none of NONE, RELU,
+    RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin.
 
     Args:
       model: bytes of a .tflite file, or its path.
@@ -127,17 +125,12 @@ def to_builtin_ops(model: Source) -> bytes:
 
 
 def _expressible(model: Model, layer: Int8Layer) -> bool:
-    graph: Graph = model.subgraphs[layer.subgraph]
-    operator: Operator = graph.operators[layer.op]
+    operator: Operator = model.subgraphs[layer.subgraph].operators[layer.op]
     options = layer.options
     if options.activation not in _ACTIVATIONS or not np.isin(options.padding, (0, 1)):
         return False
-    if layer.kind != "FULLY_CONNECTED":
-        inputs = shape(graph, layer.input, 4)[3]
-        if layer.kind == "CONV_2D" and shape(graph, layer.weights, 4)[3] != inputs:
-            return False
-        if options.depth_multiplier < 1:
-            return False
+    if options.depth_multiplier < 1:
+        return False
     # What the custom options have no key for must hold its default, or the way back loses it.
     restored = vars(_builtin_options(layer)[1])
     return bool(vars(operator.builtinOptions) == restored) and operator.builtinOptions2 is None

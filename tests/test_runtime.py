@@ -150,6 +150,18 @@ def test_a_float_model_runs_as_ever() -> None:
     assert {entry.runs for entry in interpreter.plan()} <= {"stock"}
 
 
+def test_a_grouped_convolution() -> None:
+    builder = ModelBuilder()
+    x = builder.input((1, 8, 8, 6))
+    rng = np.random.default_rng(1)
+    data = builder.build(builder.conv(x, random_codes(rng, 8, 3, 3, 3, largest=31)))
+    image = random_codes(rng, 1, 8, 8, 6)
+    for plan in ("int16", "exact"):
+        interpreter = Interpreter(model_content=to_custom_ops(data), plan=plan)
+        np.testing.assert_array_equal(run(interpreter, image), reference(data, image))
+        assert interpreter.plan()[0].runs == plan
+
+
 def random_network(seed: int) -> bytes:
     """Layers of random formats, activations and weights, one after another."""
     rng = np.random.default_rng(seed)
