@@ -94,7 +94,7 @@ def _library() -> Iterator[Finding]:
         from oaq_keras import library
 
         path = library.library_path()
-        library.load()
+        version = library.load().version
     except Exception as error:  # whatever is wrong is a finding
         yield Finding(
             "C library",
@@ -105,7 +105,15 @@ def _library() -> Iterator[Finding]:
             "be trained, converted and certified, but not run with our kernels",
         )
         return
-    yield Finding("C library", "ok", str(path))
+    if version != __version__:
+        yield Finding(
+            "C library",
+            "problem",
+            f"{path} is of version {version}, oaq-keras of {__version__}",
+            "install both from one release, and unset OAQ_LIBRARY if it names an older one",
+        )
+        return
+    yield Finding("C library", "ok", f"{version}, {path}")
     try:
         from ai_edge_litert.interpreter import load_delegate
 

@@ -247,3 +247,14 @@ class TestDoctor:
         out = capsys.readouterr().out
         assert "OAQ_LIBRARY is 'missing.so'" in out
         assert "-> " in out
+
+    def test_a_library_of_another_version_is_a_problem(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        try:
+            library.library_path()
+        except LibraryError as error:
+            pytest.skip(str(error))
+        monkeypatch.setattr(library.Library, "version", "0.0.1")
+        assert cli.main(["doctor"]) == cli.FAULT
+        assert "is of version 0.0.1" in capsys.readouterr().out
