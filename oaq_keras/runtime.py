@@ -21,8 +21,8 @@ PLANS = ("auto", "int16", "exact")
 class Interpreter(litert.Interpreter):
     """`ai_edge_litert.interpreter.Interpreter` whose int8 layers run on our kernels.
 
-    Takes every keyword of LiteRT's. Results are, to the bit, those of LiteRT's reference kernels,
-    whatever the plan. A model without int8 layers runs as ever.
+    Takes every keyword of LiteRT's. The results of those layers are, to the bit, those of LiteRT's
+    reference kernels, whatever the plan. A model without int8 layers runs as ever.
     """
 
     def __init__(

@@ -162,6 +162,32 @@ def test_a_grouped_convolution() -> None:
         assert interpreter.plan()[0].runs == plan
 
 
+@pytest.mark.xfail(
+    strict=True, reason="the delegate trusts the range of a tensor that is read before written"
+)
+def test_a_tensor_that_is_read_before_it_is_written_may_hold_any_code() -> None:
+    builder = ModelBuilder()
+    shape = (1, 2, 2, 24)
+    x, late = builder.input(shape), builder.input(shape)
+    # At [0, 127] the lanes of this layer are never drained; at [-128, 127] they overflow.
+    y = builder.conv(late, np.full((4, 1, 1, 24), 127, np.int8), scale=20.0)
+    data = builder.build(y, builder.op("RELU", [x], late))
+    results = []
+    for interpreter in (
+        Interpreter(model_content=data, builtin=True, plan="int16"),
+        litert.Interpreter(
+            model_content=data, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF
+        ),
+    ):
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(x, np.zeros(shape, np.int8))
+        interpreter.set_tensor(late, np.full(shape, -128, np.int8))
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(y))
+    assert certify(data).layers[0].input_range == (-128, 127)
+    np.testing.assert_array_equal(*results)
+
+
 def random_network(seed: int) -> bytes:
     """Layers of random formats, activations and weights, one after another."""
     rng = np.random.default_rng(seed)
