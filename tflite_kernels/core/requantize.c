@@ -53,9 +53,21 @@ int32_t oaq_multiply_by_quantized_multiplier(int32_t value, OaqMultiplier multip
   return rounding_divide_by_pot(rounding_doubling_high_mul(shifted, multiplier.multiplier), right);
 }
 
+int32_t oaq_multiply_by_real(int32_t value, double real) {
+  const double rounded = round(value * real);
+  if (rounded >= INT32_MAX) return INT32_MAX;
+  if (rounded <= INT32_MIN) return INT32_MIN;
+  return (int32_t)rounded;
+}
+
+// Far beyond the codes already; limited so that the zero point does not make it wrap.
+static int32_t limit(int32_t scaled) { return oaq_clamp(scaled, -(1 << 20), 1 << 20); }
+
 int8_t oaq_requantize(const OaqRequantize* requantize, size_t channel, int32_t accumulator) {
   const int32_t scaled =
-      oaq_multiply_by_quantized_multiplier(accumulator, requantize->channels[channel]);
+      requantize->channels != NULL
+          ? oaq_multiply_by_quantized_multiplier(accumulator, requantize->channels[channel])
+          : limit(oaq_multiply_by_real(accumulator, requantize->reals[channel]));
   return (int8_t)oaq_clamp(oaq_wrap_add(scaled, requantize->zero_point), requantize->lo,
                            requantize->hi);
 }

@@ -8,8 +8,12 @@
 
 #include "core/error.h"
 
-// TFLite's int8 output stage, to the bit: a fixed-point multiplier with two roundings (gemmlowp's
-// SaturatingRoundingDoublingHighMul, then RoundingDivideByPOT), the output's zero point, a clamp.
+// TFLite's int8 output stage, to the bit. The convolutions' reference kernels use a fixed-point
+// multiplier with two roundings (gemmlowp's SaturatingRoundingDoublingHighMul, then
+// RoundingDivideByPOT); that of FULLY_CONNECTED rounds the real product once in TensorFlow 2.21 and
+// LiteRT 2.3 (reference/integer_ops/fully_connected.h), where older releases do as the
+// convolutions: the two differ by a code now and then. Then come the output's zero point and a
+// clamp.
 
 // real ~= multiplier * 2^(shift - 31), multiplier in [2^30, 2^31) or zero.
 typedef struct OaqMultiplier {
@@ -18,7 +22,8 @@ typedef struct OaqMultiplier {
 } OaqMultiplier;
 
 typedef struct OaqRequantize {
-  OaqMultiplier* channels;  // one an output channel
+  OaqMultiplier* channels;  // one an output channel; NULL: `reals` instead
+  double* reals;            // real multipliers, rounded once; finite and not negative
   int32_t zero_point;       // of the output
   int32_t lo, hi;           // limits of the output codes, in [-128, 127]
 } OaqRequantize;
@@ -29,6 +34,9 @@ bool oaq_quantize_multiplier(double real, OaqMultiplier* out, OaqError* error);
 
 // TFLite's MultiplyByQuantizedMultiplier, wrapping modulo 2^32 where the reference does.
 int32_t oaq_multiply_by_quantized_multiplier(int32_t value, OaqMultiplier multiplier);
+
+// round(value * real), halves away from zero, limited to what an int32 holds.
+int32_t oaq_multiply_by_real(int32_t value, double real);
 
 // One accumulator of output channel `channel` into its code.
 int8_t oaq_requantize(const OaqRequantize* requantize, size_t channel, int32_t accumulator);

@@ -42,6 +42,15 @@ static void test_wraps_like_registers(void) {
   CHECK(oaq_multiply_by_quantized_multiplier(INT32_MIN, (OaqMultiplier){1 << 30, 1}) == 0);
 }
 
+static void test_real(void) {
+  CHECK(oaq_multiply_by_real(5, 0.5) == 3 && oaq_multiply_by_real(-5, 0.5) == -3);
+  CHECK(oaq_multiply_by_real(INT32_MAX, 1e30) == INT32_MAX);
+  CHECK(oaq_multiply_by_real(INT32_MIN, 1e30) == INT32_MIN);
+  double real = 1e9;
+  const OaqRequantize huge = {.reals = &real, .zero_point = 127, .lo = -128, .hi = 127};
+  CHECK(oaq_requantize(&huge, 0, INT32_MAX) == 127 && oaq_requantize(&huge, 0, -77777) == -128);
+}
+
 static void test_quantize_multiplier(Random* random) {
   OaqMultiplier multiplier;
   for (int round = 0; round < 20000; ++round) {
@@ -91,6 +100,7 @@ int main(void) {
   Random random = {2};
   test_multiply(&random);
   test_wraps_like_registers();
+  test_real();
   test_quantize_multiplier(&random);
   test_activation_ranges();
   return 0;

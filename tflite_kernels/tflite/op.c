@@ -108,19 +108,33 @@ static bool create_fully_connected(OaqOp* op, const OaqTensors* tensors,
                                     &op->core.fully_connected, error);
 }
 
-// False leaves nothing but `multipliers` to free.
+static bool find_multipliers(OaqOp* op, const OaqTensors* tensors, OaqError* error) {
+  if (!oaq_tensors_multipliers(tensors, op->options.kind, op->reals, error)) return false;
+  for (size_t c = 0; c < tensors->output_channels; ++c) {
+    OaqError cause;
+    if (!oaq_quantize_multiplier(op->reals[c], &op->multipliers[c], &cause)) {
+      return oaq_fail(error, "output '%.120s', channel %zu: %s", oaq_tensor_name(tensors->output),
+                      c, cause.text);
+    }
+  }
+  return true;
+}
+
+// False leaves nothing but the multipliers to free.
 static bool create_core(OaqOp* op, const OaqTensors* tensors, const OaqPlanner* planner,
                         OaqError* error) {
   OaqRange output;
-  if (!oaq_tensors_multipliers(tensors, op->options.kind, op->multipliers, error)) return false;
+  if (!find_multipliers(op, tensors, error)) return false;
   if (!oaq_op_output_range(&op->options, tensors->output, &output)) {
     return oaq_fail(error, "output '%.120s' has scale %g, too small for its activation",
                     oaq_tensor_name(tensors->output), (double)tensors->output->params.scale);
   }
-  const OaqRequantize requantize = {.channels = op->multipliers,
-                                    .zero_point = tensors->output->params.zero_point,
-                                    .lo = output.lo,
-                                    .hi = output.hi};
+  const OaqRequantize requantize = {
+      .channels = op->options.kind == OAQ_FULLY_CONNECTED ? NULL : op->multipliers,
+      .reals = op->reals,
+      .zero_point = tensors->output->params.zero_point,
+      .lo = output.lo,
+      .hi = output.hi};
   switch (op->options.kind) {
     case OAQ_CONV_2D:
       return create_conv_2d(op, tensors, &requantize, planner, error);
@@ -138,9 +152,11 @@ OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
   if (!oaq_tensors_find(context, inputs, outputs, options->kind, &tensors, error)) return NULL;
   OaqOp* op = calloc(1, sizeof(*op));
   OaqMultiplier* multipliers = calloc(tensors.output_channels, sizeof(*multipliers));
-  if (op == NULL || multipliers == NULL) {
+  double* reals = calloc(tensors.output_channels, sizeof(*reals));
+  if (op == NULL || multipliers == NULL || reals == NULL) {
     free(op);
     free(multipliers);
+    free(reals);
     oaq_fail(error, "out of memory for an op with %zu channels", tensors.output_channels);
     return NULL;
   }
@@ -150,8 +166,10 @@ OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
   op->range = pads(options) ? widen(range, tensors.input->params.zero_point) : range;
   op->check_range = check_range;
   op->multipliers = multipliers;
+  op->reals = reals;
   if (!create_core(op, &tensors, planner, error)) {
     free(multipliers);
+    free(reals);
     free(op);
     return NULL;
   }
@@ -172,6 +190,7 @@ void oaq_op_free(OaqOp* op) {
       break;
   }
   free(op->multipliers);
+  free(op->reals);
   free(op);
 }
 

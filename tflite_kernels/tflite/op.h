@@ -13,9 +13,10 @@
 typedef struct OaqOp {
   OaqOptions options;
   int input_index, output_index;
-  OaqRange range;    // of the input, with the zero point where the op pads
-  bool check_range;  // range is a claim: scan the input at every invocation
-  OaqMultiplier* multipliers;
+  OaqRange range;              // of the input, with the zero point where the op pads
+  bool check_range;            // range is a claim: scan the input at every invocation
+  double* reals;               // multipliers of the output channels
+  OaqMultiplier* multipliers;  // the same in fixed point, for the convolutions
   union {
     OaqConv2d conv_2d;
     OaqDepthwiseConv2d depthwise_conv_2d;

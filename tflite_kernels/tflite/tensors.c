@@ -186,42 +186,30 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
          (!has_bias || check_bias(tensors->bias, tensors->output_channels, error));
 }
 
-// FULLY_CONNECTED with one scale: GetQuantizedConvolutionMultipler multiplies the scales as floats
-// and refuses a bias whose scale is not their product.
-static bool fully_connected_multiplier(const OaqTensors* tensors, float weight_scale, double* real,
-                                       OaqError* error) {
-  const float input_scale = tensors->input->params.scale;
-  const double output_scale = tensors->output->params.scale;
-  const float product = input_scale * weight_scale;
-  if (tensors->bias != NULL) {
-    const double bias_scale = tensors->bias->params.scale;
-    const double difference = fabs((double)input_scale * (double)weight_scale - bias_scale);
-    if (!(difference / output_scale <= 0.02)) {
-      return oaq_fail(error, "bias '%.120s' has scale %g, expected input times weights, %g",
-                      oaq_tensor_name(tensors->bias), bias_scale, (double)product);
-    }
-  }
-  *real = (double)product / output_scale;
-  return true;
+// What TFLite's GetQuantizedConvolutionMultipler refuses for a FULLY_CONNECTED with one scale.
+static bool check_bias_scale(const OaqTensors* tensors, float weight_scale, OaqError* error) {
+  const double product = (double)tensors->input->params.scale * (double)weight_scale;
+  const double bias_scale = tensors->bias->params.scale;
+  if (fabs(product - bias_scale) / (double)tensors->output->params.scale <= 0.02) return true;
+  return oaq_fail(error, "bias '%.120s' has scale %g, expected input times weights, %g",
+                  oaq_tensor_name(tensors->bias), bias_scale, product);
 }
 
-bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, OaqMultiplier* multipliers,
+bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, double* reals,
                              OaqError* error) {
   const TfLiteAffineQuantization* affine = tensors->weights->quantization.params;
   const bool per_channel = affine->scale->size > 1;
+  if (kind == OAQ_FULLY_CONNECTED && !per_channel && tensors->bias != NULL &&
+      !check_bias_scale(tensors, affine->scale->data[0], error)) {
+    return false;
+  }
   for (size_t c = 0; c < tensors->output_channels; ++c) {
     const float weight_scale = affine->scale->data[per_channel ? c : 0];
-    double real = (double)tensors->input->params.scale * (double)weight_scale /
-                  (double)tensors->output->params.scale;
-    if (kind == OAQ_FULLY_CONNECTED && !per_channel &&
-        !fully_connected_multiplier(tensors, weight_scale, &real, error)) {
-      return false;
-    }
-    OaqError cause;
-    if (!oaq_quantize_multiplier(real, &multipliers[c], &cause)) {
-      return oaq_fail(error, "output '%.120s', channel %zu: %s", oaq_tensor_name(tensors->output),
-                      c, cause.text);
-    }
+    // A FULLY_CONNECTED with one scale multiplies in float, all others in double.
+    const double product = kind == OAQ_FULLY_CONNECTED && !per_channel
+                               ? (double)(tensors->input->params.scale * weight_scale)
+                               : (double)tensors->input->params.scale * (double)weight_scale;
+    reals[c] = product / (double)tensors->output->params.scale;
   }
   return true;
 }

@@ -21,8 +21,9 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
                       const TfLiteIntArray* outputs, OaqKind kind, OaqTensors* tensors,
                       OaqError* error);
 
-// multipliers[output_channels] as TFLite's Prepare derives them from the scales.
-bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, OaqMultiplier* multipliers,
+// reals[output_channels]: scale of input times weights by that of the output, in double precision
+// as TFLite computes it.
+bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, double* reals,
                              OaqError* error);
 
 // The tensor's name for messages; never NULL.
