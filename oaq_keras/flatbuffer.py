@@ -342,7 +342,7 @@ def _vector_lengths(model: Any, size: int) -> Iterator[int]:
     subgraphs = model.SubgraphsLength()
     yield subgraphs
     yield model.OperatorCodesLength() + model.BuffersLength() + model.MetadataLength()
-    yield model.SignatureDefsLength() + model.ExternalBuffersLength()
+    yield model.SignatureDefsLength() + getattr(model, "ExternalBuffersLength", int)()
     if subgraphs > size // 4:
         return  # already too many
     for i in range(model.SignatureDefsLength()):
@@ -366,7 +366,8 @@ def _vector_lengths(model: Any, size: int) -> Iterator[int]:
 def _check_indices(model: Model) -> None:
     if not model.subgraphs:
         raise ModelFileError("the model has no subgraph; it is damaged, export it again")
-    if model.externalBuffers:
+    # The schema of ai-edge-litert 2.0 knows no external buffers yet.
+    if getattr(model, "externalBuffers", None):
         raise ModelFileError("the model keeps constants in other files; export it as one file")
     for i, buffer in enumerate(model.buffers):
         if buffer.offset or buffer.size:

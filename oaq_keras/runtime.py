@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ai_edge_litert import interpreter as litert
 
 from oaq_keras import library
 from oaq_keras.errors import ModelFileError, UnsupportedError
-from oaq_keras.flatbuffer import IDENTIFIER
+from oaq_keras.flatbuffer import IDENTIFIER, load_bytes
 from oaq_keras.plan import Plan
 
 PLANS = ("auto", "int16", "exact")
@@ -61,9 +60,10 @@ class Interpreter(litert.Interpreter):
             raise ValueError(f"num_threads is {num_threads}; expected 1 or more")
         if (model_path is None) == (model_content is None):
             raise ValueError("pass either model_path or model_content")
-        content = None if model_content is None else bytes(model_content)
-        head = content[:8] if content is not None else _first_bytes(model_path)
-        if head[4:8] != IDENTIFIER:
+        # Bytes in either case: LiteRT 2.0 crashes on a damaged file that it is to map by itself.
+        given = model_path if model_content is None else model_content
+        content = load_bytes(given)  # type: ignore[arg-type]
+        if content[4:8] != IDENTIFIER:
             raise ModelFileError(_not_a_model(model_path, "it lacks the TFL3 identifier"))
         self._library = library.load()
         options = {
@@ -78,7 +78,6 @@ class Interpreter(litert.Interpreter):
             raise UnsupportedError(f"the delegate refused {options}: {error}") from error
         try:
             super().__init__(
-                model_path=None if model_path is None else os.fspath(model_path),
                 model_content=content,
                 experimental_delegates=[self._delegate, *(experimental_delegates or ())],
                 num_threads=num_threads,
@@ -92,15 +91,6 @@ class Interpreter(litert.Interpreter):
     def plan(self) -> Plan:
         """What our kernels decided, operator by operator."""
         return Plan.from_json(self._library.plan_json(self._delegate))
-
-
-def _first_bytes(path: Any) -> bytes:
-    # LiteRT maps the file by itself; this is for a clear message.
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(8)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelFileError(f"{str(path)!r} cannot be read: {error}") from error
 
 
 def _not_a_model(path: object, why: str) -> str:
