@@ -83,7 +83,7 @@ def main(_: Any) -> None:
         (folder / f"{stem}.certificate.json").write_text(certificate.to_json())
         if name == "ours":
             print(certificate)
-            report.save_headroom_picture(certificate, folder / "headroom.png")
+            report.plot_headroom(certificate, folder / "headroom.png")
     model.save(folder / "float.h5")
 
     table = markdown_table(rows)
