@@ -206,6 +206,8 @@ static void test_what_is_left_to_the_runtime(void) {
               fake.affine[kWeights].quantized_dimension = 3);
   EXPECT_LEFT("bias 'the bias' has 3", fake.dims[kBias].data[0] = 3);
   EXPECT_LEFT("not in the model", fake.inputs.data[0] = 99);
+  EXPECT_LEFT("before it is written", fake.outputs.data[0] = kInput);
+  EXPECT_LEFT("tensor of its own", fake.tensors[kOutput].allocation_type = kTfLiteMmapRo);
   EXPECT_LEFT("4 outputs", fake.outputs.size = 4);
   EXPECT_LEFT("fused activation 4", fake.conv.activation = 4);
   EXPECT_LEFT("padding 0", fake.conv.padding = 0);

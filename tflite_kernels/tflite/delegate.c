@@ -101,9 +101,10 @@ static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntr
   oaq_plan_reason(delegate->planner.policy, &entry->summary, entry->reason, sizeof(entry->reason));
 }
 
-// The op for a node, NULL with a reason in the entry where the runtime keeps the node.
+// The op for a node, NULL with a reason in `error` where the runtime keeps the node.
 static OaqOp* claim(const OaqDelegate* delegate, const TfLiteContext* context,
-                    const OaqGraphNode* node, const OaqRange* ranges, OaqError* error) {
+                    const OaqGraphNode* node, const OaqInputRanges* found, size_t position,
+                    OaqError* error) {
   bool custom = false;
   OaqOptions options;
   if (oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
@@ -114,13 +115,14 @@ static OaqOp* claim(const OaqDelegate* delegate, const TfLiteContext* context,
     oaq_fail(error, "builtin op; builtin=1 claims it");
     return NULL;
   }
+  if (!custom && found->read_early >= 0) {
+    oaq_fail(error, "the graph reads tensor %d before it is written, and claiming would reorder it",
+             found->read_early);
+    return NULL;
+  }
   if (!oaq_node_options(node, &options, error)) return NULL;
-  const TfLiteIntArray* inputs = node->node->inputs;
-  const OaqRange range = inputs->size > 0 && oaq_tensor_at(context, inputs->data[0]) != NULL
-                             ? ranges[inputs->data[0]]
-                             : oaq_unknown_range;
-  return oaq_op_create(context, inputs, node->node->outputs, &options, range, false,
-                       &delegate->planner, error);
+  return oaq_op_create(context, node->node->inputs, node->node->outputs, &options,
+                       found->ranges[position], false, &delegate->planner, error);
 }
 
 // Hands a node over to a kernel; the op is the kernel's or freed afterwards.
@@ -147,14 +149,15 @@ static TfLiteStatus replace(OaqDelegate* delegate, TfLiteContext* context, const
 }
 
 static TfLiteStatus delegate_node(OaqDelegate* delegate, TfLiteContext* context,
-                                  const OaqGraphNode* node, const OaqRange* ranges) {
+                                  const OaqGraphNode* node, const OaqInputRanges* found,
+                                  size_t position) {
   OaqPlanEntry* entry = add_entry(delegate, context, node);
   OaqError error = {""};
   if (entry == NULL) {
     context->ReportError(context, "oaq: out of memory");
     return kTfLiteError;
   }
-  OaqOp* op = claim(delegate, context, node, ranges, &error);
+  OaqOp* op = claim(delegate, context, node, found, position, &error);
   if (op == NULL) {
     bool custom = false;
     const bool ours = oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom;
@@ -202,9 +205,9 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
   }
   size_t count = 0;
   OaqGraphNode* nodes = list_nodes(context, &count);
-  OaqRange* ranges = nodes != NULL ? oaq_ranges_create(context, nodes, count) : NULL;
+  OaqInputRanges found = {NULL, -1};
   TfLiteStatus status = kTfLiteOk;
-  if (nodes == NULL || ranges == NULL) {
+  if (nodes == NULL || !oaq_find_input_ranges(context, nodes, count, &found)) {
     context->ReportError(context, "oaq: can't read the graph, or out of memory");
     status = kTfLiteError;
   }
@@ -215,9 +218,9 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
     status = context->GetNodeAndRegistration(context, nodes[i].index, &node, &registration);
     if (status != kTfLiteOk) break;
     nodes[i].node = node;
-    status = delegate_node(delegate, context, &nodes[i], ranges);
+    status = delegate_node(delegate, context, &nodes[i], &found, i);
   }
-  free(ranges);
+  free(found.ranges);
   free(nodes);
   return status;
 }

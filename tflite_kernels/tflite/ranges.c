@@ -164,9 +164,15 @@ static OaqRange united_range(const Graph* graph, const OaqGraphNode* node,
   return range;
 }
 
-static OaqRange extremum_range(const Graph* graph, const OaqGraphNode* node, bool maximum) {
+static OaqRange extremum_range(const Graph* graph, const OaqGraphNode* node,
+                               const TfLiteTensor* output, bool maximum) {
   const TfLiteIntArray* inputs = node->node->inputs;
   if (inputs->size != 2) return oaq_unknown_range;
+  for (int i = 0; i < 2; ++i) {
+    if (!same_quantization(oaq_tensor_at(graph->context, inputs->data[i]), output)) {
+      return oaq_unknown_range;
+    }
+  }
   const OaqRange a = tensor_range(graph, inputs->data[0]);
   const OaqRange b = tensor_range(graph, inputs->data[1]);
   if (maximum) return (OaqRange){a.lo > b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
@@ -227,7 +233,7 @@ static OaqRange output_range(const Graph* graph, const OaqGraphNode* node,
       return united_range(graph, node, output);
     case kBuiltinMaximum:
     case kBuiltinMinimum:
-      return extremum_range(graph, node, node->builtin_code == kBuiltinMaximum);
+      return extremum_range(graph, node, output, node->builtin_code == kBuiltinMaximum);
     default:
       return oaq_unknown_range;
   }
@@ -240,40 +246,67 @@ static bool has_code_range(const TfLiteTensor* tensor) {
          tensor->params.zero_point >= INT8_MIN && tensor->params.zero_point <= INT8_MAX;
 }
 
+// Being a constant or a variable counts, once some node writes the tensor as well.
 static void count_producers(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count,
                             uint8_t* producers) {
   for (size_t n = 0; n < count; ++n) {
     const TfLiteIntArray* outputs = nodes[n].node->outputs;
     for (int i = 0; i < outputs->size; ++i) {
-      if (oaq_tensor_at(context, outputs->data[i]) == NULL) continue;
-      uint8_t* producer = &producers[outputs->data[i]];
-      *producer = (uint8_t)(*producer < 2 ? *producer + 1 : 2);
+      const TfLiteTensor* output = oaq_tensor_at(context, outputs->data[i]);
+      if (output == NULL) continue;
+      const bool written_once = producers[outputs->data[i]] == 0 && !output->is_variable &&
+                                output->allocation_type != kTfLiteMmapRo;
+      producers[outputs->data[i]] = written_once ? 1 : 2;
     }
   }
 }
 
-OaqRange* oaq_ranges_create(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count) {
-  OaqRange* ranges = calloc(context->tensors_size, sizeof(*ranges));
-  uint8_t* producers = calloc(context->tensors_size, sizeof(*producers));
-  if (ranges == NULL || producers == NULL) {
-    free(ranges);
-    free(producers);
-    return NULL;
-  }
-  for (size_t t = 0; t < context->tensors_size; ++t) ranges[t] = oaq_unknown_range;
-  count_producers(context, nodes, count, producers);
-  const Graph graph = {context, ranges, producers};
-  for (size_t n = 0; n < count; ++n) {
-    const TfLiteIntArray* outputs = nodes[n].node->outputs;
-    for (int i = 0; i < outputs->size; ++i) {
-      const TfLiteTensor* output = oaq_tensor_at(context, outputs->data[i]);
-      if (output == NULL || !has_code_range(output) || producers[outputs->data[i]] != 1) continue;
-      ranges[outputs->data[i]] = output_range(&graph, &nodes[n], output);
+static int find_early_read(const Graph* graph, const TfLiteNode* node, const bool* written) {
+  for (int i = 0; i < node->inputs->size; ++i) {
+    const int index = node->inputs->data[i];
+    const TfLiteTensor* input = oaq_tensor_at(graph->context, index);
+    if (input != NULL && graph->producers[index] > 0 && !written[index] && !input->is_variable) {
+      return index;
     }
   }
-  for (size_t t = 0; t < context->tensors_size; ++t) {
-    if (producers[t] == 0) ranges[t] = tensor_range(&graph, (int)t);
+  return -1;
+}
+
+static void walk(const Graph* graph, const OaqGraphNode* nodes, size_t count, OaqRange* ranges,
+                 bool* written, OaqInputRanges* found) {
+  for (size_t n = 0; n < count; ++n) {
+    const TfLiteNode* node = nodes[n].node;
+    const bool has_input = node->inputs->size > 0;
+    found->ranges[n] = has_input ? tensor_range(graph, node->inputs->data[0]) : oaq_unknown_range;
+    if (found->read_early < 0) found->read_early = find_early_read(graph, node, written);
+    for (int i = 0; i < node->outputs->size; ++i) {
+      const int index = node->outputs->data[i];
+      const TfLiteTensor* output = oaq_tensor_at(graph->context, index);
+      if (output == NULL) continue;
+      written[index] = true;
+      if (!has_code_range(output) || graph->producers[index] != 1) continue;
+      ranges[index] = output_range(graph, &nodes[n], output);
+    }
   }
+}
+
+bool oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count,
+                           OaqInputRanges* found) {
+  const size_t tensors = context->tensors_size;
+  *found = (OaqInputRanges){calloc(count + 1, sizeof(OaqRange)), -1};
+  OaqRange* ranges = calloc(tensors + 1, sizeof(*ranges));
+  uint8_t* producers = calloc(tensors + 1, sizeof(*producers));
+  bool* written = calloc(tensors + 1, sizeof(*written));
+  const bool allocated =
+      found->ranges != NULL && ranges != NULL && producers != NULL && written != NULL;
+  if (allocated) {
+    for (size_t t = 0; t < tensors; ++t) ranges[t] = oaq_unknown_range;
+    count_producers(context, nodes, count, producers);
+    const Graph graph = {context, ranges, producers};
+    walk(&graph, nodes, count, ranges, written, found);
+  }
+  free(ranges);
   free(producers);
-  return ranges;
+  free(written);
+  return allocated;
 }

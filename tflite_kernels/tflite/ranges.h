@@ -28,7 +28,16 @@ bool oaq_node_options(const OaqGraphNode* node, OaqOptions* options, OaqError* e
 // The kind of the node, and whether it is the custom op.
 OaqKind oaq_node_kind(const OaqGraphNode* node, bool* custom);
 
-// One range a tensor, [context->tensors_size], for the caller to free; NULL where memory is out.
-OaqRange* oaq_ranges_create(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count);
+// What the graph says of the nodes' first inputs.
+typedef struct OaqInputRanges {
+  OaqRange* ranges;  // [count of nodes], when the node runs
+  // A tensor that a node reads before another writes it, -1 without: it holds what the arena held.
+  // The runtime orders such nodes the other way round as soon as a delegate claims any.
+  int read_early;
+} OaqInputRanges;
+
+// False where memory is out; `ranges` is for the caller to free.
+bool oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count,
+                           OaqInputRanges* found);
 
 #endif  // OAQ_TFLITE_RANGES_H_

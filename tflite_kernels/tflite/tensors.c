@@ -181,6 +181,11 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
       (has_bias && tensors->bias == NULL)) {
     return oaq_fail(error, "a tensor index is not in the model; the file is damaged");
   }
+  if (tensors->output == tensors->input || tensors->output->allocation_type == kTfLiteMmapRo) {
+    return oaq_fail(error,
+                    "output '%.120s' is the input or a constant, expected a tensor of its own",
+                    oaq_tensor_name(tensors->output));
+  }
   return check_activation(tensors->input, error) && check_activation(tensors->output, error) &&
          check_weights(tensors->weights, kind, &tensors->output_channels, error) &&
          (!has_bias || check_bias(tensors->bias, tensors->output_channels, error));
