@@ -208,7 +208,7 @@ static void test_what_is_left_to_the_runtime(void) {
   EXPECT_LEFT("not in the model", fake.inputs.data[0] = 99);
   EXPECT_LEFT("before it is written", fake.outputs.data[0] = kInput);
   EXPECT_LEFT("tensor of its own", fake.tensors[kOutput].allocation_type = kTfLiteMmapRo);
-  EXPECT_LEFT("4 outputs", fake.outputs.size = 4);
+  EXPECT_LEFT("2 outputs", fake.outputs = ((Ints){2, {kOutput, kOutput}}));
   EXPECT_LEFT("fused activation 4", fake.conv.activation = 4);
   EXPECT_LEFT("padding 0", fake.conv.padding = 0);
   EXPECT_LEFT("strides 0", fake.conv.stride_height = 0);
