@@ -34,7 +34,7 @@ typedef struct Fake {
   TfLiteNode node;
   TfLiteRegistration registration;
   TfLiteConvParams conv;
-  int8_t input[2 * 4 * 4 * 3], weights[4 * 2 * 2 * 3], output[2 * 4 * 4 * 4];
+  int8_t input[256], weights[1024], output[2 * 4 * 4 * 4];
   int32_t bias[4];
   char message[512];
   int reports;
@@ -271,6 +271,41 @@ static void test_custom_op_with_bad_options_fails(void) {
   registration->free(&fake.context, fake.node.user_data);
 }
 
+// OaqConv2D, VALID, strides and dilations of 1, no activation, input codes claimed to be [0, 1].
+static const uint8_t kClaim[] = {
+    118, 101, 114, 115, 105, 111, 110, 0,   98,  117, 105, 108, 116, 105, 110, 95,  118, 101, 114,
+    115, 105, 111, 110, 0,   97,  99,  116, 105, 118, 97,  116, 105, 111, 110, 0,   112, 97,  100,
+    100, 105, 110, 103, 0,   115, 116, 114, 105, 100, 101, 95,  104, 0,   115, 116, 114, 105, 100,
+    101, 95,  119, 0,   100, 105, 108, 97,  116, 105, 111, 110, 95,  104, 0,   100, 105, 108, 97,
+    116, 105, 111, 110, 95,  119, 0,   105, 110, 112, 117, 116, 95,  108, 111, 0,   105, 110, 112,
+    117, 116, 95,  104, 105, 0,   111, 117, 116, 112, 117, 116, 95,  108, 111, 0,   111, 117, 116,
+    112, 117, 116, 95,  104, 105, 0,   12,  98,  115, 63,  53,  34,  44,  17,  28,  95,  88,  80,
+    133, 12,  1,   12,  0,   3,   1,   1,   1,   0,   127, 128, 1,   1,   1,   1,   4,   4,   4,
+    4,   4,   4,   4,   4,   4,   4,   4,   4,   24,  36,  1};
+
+static void test_registration_checks_the_claim(void) {
+  const TfLiteRegistration* registration = oaq_register_conv_2d();
+  for (int within = 0; within < 2; ++within) {
+    Fake fake;
+    make(&fake);
+    fake.dims[kInput] = (Ints){4, {1, 1, 1, 256}};
+    fake.dims[kWeights] = (Ints){4, {4, 1, 1, 256}};
+    fake.tensors[kInput].params.scale = 0.001f;
+    // 256 products of 2^14 are 0 modulo 2^16: lanes that trusted the claim would drain zeros.
+    memset(fake.weights, -128, sizeof(fake.weights));
+    memset(fake.input, within ? 1 : -128, sizeof(fake.input));
+    fake.node.user_data = registration->init(&fake.context, (const char*)kClaim, sizeof(kClaim));
+    if (registration->prepare(&fake.context, &fake.node) != kTfLiteOk) {
+      fprintf(stderr, "%s\n", fake.message);
+      CHECK(false);
+    }
+    CHECK(registration->invoke(&fake.context, &fake.node) == kTfLiteOk);
+    // 256 * -128 * 0.001 = -32.8, and 256 * 2^14 * 0.001 is far above the codes.
+    for (size_t n = 0; n < 4; ++n) CHECK(fake.output[n] == (within ? -33 : 127));
+    registration->free(&fake.context, fake.node.user_data);
+  }
+}
+
 static void test_names_become_valid_json(void) {
   Fake fake;
   make(&fake);
@@ -323,6 +358,7 @@ int main(void) {
   test_what_is_left_to_the_runtime();
   test_input_that_changes_shape();
   test_custom_op_with_bad_options_fails();
+  test_registration_checks_the_claim();
   test_names_become_valid_json();
   return 0;
 }
