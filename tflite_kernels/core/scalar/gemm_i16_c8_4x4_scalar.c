@@ -6,6 +6,14 @@
 
 enum { kRow = OAQ_GEMM_ROWS * OAQ_GEMM_LANES, kTile = OAQ_GEMM_CHANNELS * OAQ_GEMM_LANES };
 
+// gcc 12 -O3 unrolls the loop over the lanes and then vectorizes over the steps, which is slow, and
+// on aarch64 gives wrong sums. Kept a loop, it becomes one vector operation.
+#if defined(__GNUC__) && !defined(__clang__)
+#define OAQ_KEEP_LOOP _Pragma("GCC unroll 1")
+#else
+#define OAQ_KEEP_LOOP
+#endif
+
 // One output at a time: eight lanes are one 128-bit register, and compilers keep it there. They
 // spill the 32 lanes of four channels at once, which costs six times as much.
 static int32_t lane_dot(const uint32_t* blocks, size_t num_blocks, const int8_t* restrict a,
@@ -15,6 +23,7 @@ static int32_t lane_dot(const uint32_t* blocks, size_t num_blocks, const int8_t*
     uint16_t lanes[OAQ_GEMM_LANES] = {0};
     if (start != NULL) memcpy(lanes, start + block * kTile, sizeof(lanes));
     for (uint32_t step = 0; step < blocks[block]; ++step) {
+      OAQ_KEEP_LOOP
       for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) {
         const int16_t product = (int16_t)(a[l] * b[l]);
         lanes[l] = (uint16_t)(lanes[l] + (uint16_t)product);
