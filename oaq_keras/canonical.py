@@ -3,6 +3,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from oaq_keras._keras import keras
 from oaq_keras.graph import Graph, Node
 
@@ -14,16 +16,24 @@ _WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
 def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
-    """Makes every activation but a fused relu a layer of its own.
+    """Rewrites what the converter would not fuse, or would leave in float.
+
+    Activations other than relu become layers of their own, BatchNormalization behind Dense is
+    folded into its weights, and sums of three and more become sums of two.
 
     Args:
       graph: changed in place.
       annotated: names of the layers to quantize.
 
     Returns:
-      `annotated`, with the layers that were split off.
+      `annotated`, without the layers that are gone and with those that were made.
     """
     found = set(annotated)
+    for node in graph:
+        if isinstance(node.layer, layers.BatchNormalization) and node.name in annotated:
+            found -= _fold_into_dense(graph, node)
+        if type(node.layer) is layers.Add and node.name in annotated:
+            found |= _split_sum(graph, node)
     for node in graph:
         if type(node.layer) in _WITH_ACTIVATION:
             split = _split_activation(graph, node)
@@ -61,3 +71,50 @@ def _as_relu_layer(graph: Graph, node: Node) -> None:
     else:
         return
     graph.replace_layer(name, replacement, [])
+
+
+def _fold_into_dense(graph: Graph, node: Node) -> set[str]:
+    """Folds a BatchNormalization into the Dense layer before it, whose kernel has one scale only.
+
+    Returns:
+      The names of the layers that are gone.
+    """
+    dense = graph[node.inputs[0]]
+    config = dense.layer.get_config()
+    if (
+        type(dense.layer) is not layers.Dense
+        or config["activation"] != "linear"
+        or len(graph.consumers(dense.name)) != 1
+        or dense.name in graph.outputs
+    ):
+        return set()
+    given = node.layer.get_config()
+    *affine, mean, variance = node.weights
+    gamma = affine.pop(0) if given["scale"] else np.ones_like(mean)
+    beta = affine.pop(0) if given["center"] else np.zeros_like(mean)
+    factor = gamma / np.sqrt(variance + given["epsilon"])
+    kernel, *biases = dense.weights
+    bias = biases[0] if biases else np.zeros_like(mean)
+    graph.replace_layer(
+        dense.name,
+        layers.Dense.from_config({**config, "use_bias": True}),
+        [kernel * factor, (bias - mean) * factor + beta],
+    )
+    graph.remove(node.name)
+    return {node.name}
+
+
+def _split_sum(graph: Graph, node: Node) -> set[str]:
+    """Makes a sum of more than two tensors a chain of sums: TFLite adds two at a time.
+
+    Returns:
+      The names of the layers that were made.
+    """
+    made: set[str] = set()
+    while len(node.inputs) > 2:
+        name = graph.free_name(f"{node.name}_partial")
+        partial = Node(layers.Add(name=name), node.inputs[:2], as_list=True)
+        graph.insert_before(node.name, partial)
+        node.inputs = [name, *node.inputs[2:]]
+        made.add(name)
+    return made

@@ -54,7 +54,7 @@ def certify(
     Args:
       model: bytes of a .tflite file, or its path.
       depth: products a lane adds between two drains; 16 by default.
-      first_layer_depth: the same for the first layer that reads the model's input; 4 by default.
+      first_layer_depth: the same for layers that read the model's input; 4 by default.
       accumulator_bits: width of a lane; 16 by default.
       target: lane layouts to prove, some of c8, c4 and channel; all by default.
 

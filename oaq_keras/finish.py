@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 from oaq_keras.errors import CertificateError, UnsupportedError
-from oaq_keras.flatbuffer import read_model, write_model
+from oaq_keras.flatbuffer import Model, kind, read_model, tensor_name, type_name, write_model
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL
@@ -25,13 +27,15 @@ def finish(
       accumulator_bits: bits of a lane.
 
     Returns:
-      The file, its layers fitting; with constants aligned.
+      The file, its layers fitting; with constants aligned. A warning names operators that compute
+      in float.
 
     Raises:
       UnsupportedError: a convolution or fully connected layer is not int8; the message names it.
       CertificateError: a layer exceeds the bound by more than rounding explains.
     """
     model = read_model(exported)
+    _warn_of_float_operators(model)
     layers, skipped = int8_layers(model)
     for other in skipped:
         raise UnsupportedError(
@@ -50,3 +54,21 @@ def finish(
                 [layer.name],
             )
     return write_model(model)
+
+
+def _warn_of_float_operators(model: Model) -> None:
+    floats = []
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            name = kind(model, operator)
+            outputs = [int(index) for index in operator.outputs]
+            if name != "DEQUANTIZE" and any(
+                type_name(graph.tensors[index]) == "FLOAT32" for index in outputs
+            ):
+                floats.append(f"{name} {tensor_name(graph, outputs[0])!r}")
+    if floats:
+        warnings.warn(
+            f"The converter left these operators in float: {', '.join(floats)}. They run, but "
+            "slower, and between conversions to and from int8.",
+            stacklevel=4,
+        )

@@ -71,6 +71,22 @@ class Graph:
                 nodes[layer.name] = Node(layer, [name])
         self._nodes = nodes
 
+    def remove(self, name: str) -> None:
+        """Takes a node with one input out; its readers read that input."""
+        (source,) = self._nodes.pop(name).inputs
+        for node in self.consumers(name):
+            node.inputs = [source if given == name else given for given in node.inputs]
+        self.outputs = [source if output == name else output for output in self.outputs]
+
+    def insert_before(self, name: str, node: Node) -> None:
+        """Puts a node before another in the order of execution."""
+        nodes: dict[str, Node] = {}
+        for given in self:
+            if given.name == name:
+                nodes[node.name] = node
+            nodes[given.name] = given
+        self._nodes = nodes
+
     def replace_layer(self, name: str, layer: Any, weights: list[Any]) -> None:
         """Puts another layer of the same name in a node's place."""
         node = self._nodes[name]

@@ -53,7 +53,7 @@ class Int8Layer:
       codes: [channels, products] int8, products in the order the kernels read them.
       input_range: [lo, hi] of the codes read, padding included.
       macs: multiplications of one invocation.
-      first: whether it is the first layer in execution order that reads the model's input.
+      first: whether it reads the model's input, straight or through ops that pass codes on.
     """
 
     subgraph: int
@@ -85,7 +85,6 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
         ranges = tensor_ranges(model, graph)
         from_input = _reads_input(model, graph)
         written = {int(i) for o in graph.operators for i in o.outputs} | {*map(int, graph.inputs)}
-        first_pending = True
         for op, operator in enumerate(graph.operators):
             name = kind(model, operator)
             custom = name in CUSTOM_TO_BUILTIN
@@ -93,8 +92,6 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
             if builtin not in KINDS:
                 continue
             tensors = _tensors(graph, operator, builtin, op)
-            first = first_pending and tensors[0] in from_input
-            first_pending = first_pending and not first
             reason = _reason_to_skip(model, graph, operator, tensors, written)
             if reason:
                 if custom:
@@ -124,7 +121,7 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
                     codes,
                     known,
                     macs,
-                    first,
+                    tensors[0] in from_input,
                 )
             )
     return layers, skipped

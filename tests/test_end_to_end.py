@@ -33,6 +33,99 @@ CASES = {
 }
 
 
+L = keras.layers
+
+
+def _block(*layers: Any) -> Any:
+    def apply(x: Any) -> Any:
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    return apply
+
+
+def _two_outputs(x: Any) -> Any:
+    both = L.Conv2D(8, 3)(x)
+    return [both, L.Conv2D(4, 1)(L.ReLU()(both))]
+
+
+def _residual(x: Any) -> Any:
+    x = L.ReLU()(L.Conv2D(4, 1)(x))
+    return L.Add()([L.Conv2D(4, 1)(x), x])
+
+
+def _twice_read_input(x: Any) -> Any:
+    return L.Conv2D(4, 3)(
+        L.Concatenate()([x, L.Conv2D(4, 3, padding="same", activation="relu")(x)])
+    )
+
+
+STRUCTURES = {
+    "dense alone": (_block(L.Dense(2)), (7,)),
+    "dense on images": (_block(L.Dense(8, activation="relu"), L.Dense(3)), (5, 5, 3)),
+    "normalized dense": (
+        _block(L.Flatten(), L.Dense(8), L.BatchNormalization(scale=False), L.ReLU(), L.Dense(3)),
+        (5, 5, 3),
+    ),
+    "two outputs": (_two_outputs, (6, 6, 3)),
+    "residual": (_residual, (6, 6, 3)),
+    "input read twice": (_twice_read_input, (6, 6, 3)),
+    "sum of three": (
+        lambda x: L.Add()([L.Conv2D(3, 1)(x), L.Conv2D(3, 1)(x), x]),
+        (6, 6, 3),
+    ),
+    "global maximum": (
+        _block(L.Conv2D(8, 3, activation="relu"), L.GlobalMaxPooling2D(), L.Dense(3)),
+        (6, 6, 3),
+    ),
+    "pool with padding": (
+        _block(
+            L.Conv2D(8, 3, activation="relu"), L.AveragePooling2D(3, padding="same"), L.Conv2D(4, 1)
+        ),
+        (8, 8, 3),
+    ),
+    "depth multiplier": (
+        _block(
+            L.Conv2D(4, 1, activation="relu6"),
+            L.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", strides=2),
+            L.Conv2D(4, 1),
+        ),
+        (8, 8, 3),
+    ),
+    "dilated depthwise": (
+        _block(L.Conv2D(4, 1, activation="relu"), L.DepthwiseConv2D(3, dilation_rate=2)),
+        (9, 9, 3),
+    ),
+    "softmax inside": (_block(L.Conv2D(4, 1), L.Softmax(), L.Conv2D(4, 1)), (5, 5, 3)),
+}
+
+
+@pytest.mark.filterwarnings("error:The converter left")
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_structures_run_on_int16_as_trained(structure: str) -> None:
+    make, shape = STRUCTURES[structure]
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input(shape)
+    x = np.random.default_rng(2).normal(size=(6, *shape)).astype(np.float32)
+    model = oaq_keras.post_training_quantize(keras.Model(inputs, make(inputs)), [x])
+    builtin = oaq_keras.convert(model, ops="builtin")
+    assert oaq_keras.certify(builtin).proven
+    reference = Interpreter(model_content=builtin, **REFERENCE)
+    ours = oaq_keras.Interpreter(
+        model_content=oaq_keras.to_custom_ops(builtin), plan="int16", **REFERENCE
+    )
+    _run(reference, x)
+    _run(ours, x)
+    outputs = model(x)
+    trained = [t.numpy() for t in (outputs if isinstance(outputs, list) else [outputs])]
+    for detail in reference.get_output_details():
+        answer = reference.get_tensor(detail["index"])
+        np.testing.assert_array_equal(ours.get_tensor(detail["index"]), answer)
+        errors = [np.abs(answer - t).max() for t in trained if t.shape == answer.shape]
+        assert min(errors) < 0.03 * max(np.abs(t).max() for t in trained)
+
+
 @pytest.fixture(scope="module", params=CASES)
 def trained(request: pytest.FixtureRequest) -> Any:
     which, network = CASES[request.param]
