@@ -7,6 +7,7 @@ import numpy as np
 
 from oaq_keras._keras import keras
 from oaq_keras.graph import Graph, Node
+from oaq_keras.registry import is_dilated
 
 layers = keras.layers
 ACTIVATION_SUFFIX = "_activation"
@@ -49,7 +50,7 @@ def _split_activation(graph: Graph, node: Node) -> str | None:
     """Gives an activation that TFLite does not fuse, or relu6, a layer of its own."""
     config = node.layer.get_config()
     activation = config["activation"]
-    if activation in ("linear", "relu"):
+    if activation == "linear" or (activation == "relu" and not is_dilated(node.layer)):
         return None
     name = graph.free_name(node.name + ACTIVATION_SUFFIX)
     graph.insert_after(node.name, layers.Activation(activation, name=name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
-from oaq_keras.registry import is_relu, rule_of
+from oaq_keras.registry import is_dilated, is_relu, rule_of
 
 layers = keras.layers
 
@@ -141,6 +141,8 @@ def _is_fused(graph: Graph, node: Node, annotated: set[str]) -> bool:
     if len(consumers) != 1 or node.name in graph.outputs:
         return False
     follower = consumers[0]
+    if is_dilated(node.layer):
+        return False
     if follower.name not in annotated or _ends_in_relu(node):
         return False
     if isinstance(follower.layer, layers.BatchNormalization):
@@ -167,11 +169,12 @@ def _check_foldable(graph: Graph, node: Node) -> None:
         and activation == "linear"
         and len(graph.consumers(source.name)) == 1
         and source.name not in graph.outputs
+        and not is_dilated(source.layer)
     )
     if not foldable:
         raise UnsupportedError(
             f"BatchNormalization {node.name!r} follows {source.name!r} "
             f"({type(source.layer).__name__}, activation {activation!r}) and cannot be folded. "
-            "Put it directly behind a convolution or Dense layer that has no activation and no "
-            "other reader."
+            "Put it directly behind a convolution or Dense layer that has no activation, no "
+            "dilation and no other reader, or fold it into the weights."
         )

@@ -97,6 +97,12 @@ def is_relu(layer: Any) -> bool:
     )
 
 
+def is_dilated(layer: Any) -> bool:
+    """TensorFlow dilates between SPACE_TO_BATCH_ND and its inverse, behind which nothing fuses."""
+    rate = layer.get_config().get("dilation_rate", 1)
+    return any(step > 1 for step in (rate if isinstance(rate, (list, tuple)) else [rate]))
+
+
 class OverflowAwareQuantizeRegistry(tfmot.quantization.keras.QuantizeRegistry):
     """Default QuantizeConfigs for layers looked at one by one.
 

@@ -97,6 +97,13 @@ STRUCTURES = {
         _block(L.Conv2D(4, 1, activation="relu"), L.DepthwiseConv2D(3, dilation_rate=2)),
         (9, 9, 3),
     ),
+    "dilated": (
+        _block(
+            L.Conv2D(4, 3, dilation_rate=2, activation="relu"),
+            L.Conv2D(4, 3, dilation_rate=(1, 2), activation="relu6", padding="same"),
+        ),
+        (9, 9, 3),
+    ),
     "softmax inside": (_block(L.Conv2D(4, 1), L.Softmax(), L.Conv2D(4, 1)), (5, 5, 3)),
 }
 
