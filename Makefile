@@ -73,16 +73,19 @@ c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror a
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
 
 # clang first: the other C tests are most likely gcc's.
-sanitize: $(READY) ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer (needs gcc or clang)
+sanitize: $(READY) ## the C tests under Address-, UndefinedBehavior- and ThreadSanitizer (needs gcc or clang)
 	@mkdir -p build; for compiler in clang gcc cc; do \
 	  if echo 'int main(void) { return 0; }' | \
 	    $$compiler -x c -fsanitize=$(SANITIZERS) -o build/probe - 2>/dev/null; then export CC=$$compiler; break; fi; \
 	done; \
 	if [ -z "$${CC:-}" ]; then echo "No compiler with sanitizers: install gcc, or clang and libclang-rt-dev." >&2; exit 1; fi; \
-	$(TOOLS) cmake -S . -B build/sanitize-$$CC -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-	  -DOAQ_BUILD_TESTS=ON -DOAQ_WERROR=ON -DOAQ_SANITIZE=$(SANITIZERS) --log-level=WARNING >/dev/null; \
-	$(TOOLS) cmake --build build/sanitize-$$CC --parallel $(JOBS); \
-	$(TOOLS) ctest --test-dir build/sanitize-$$CC --output-on-failure --parallel $(JOBS)
+	for sanitizers in $(SANITIZERS) thread; do \
+	  build=build/sanitize-$$CC-$${sanitizers%%,*}; \
+	  $(TOOLS) cmake -S . -B $$build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	    -DOAQ_BUILD_TESTS=ON -DOAQ_WERROR=ON -DOAQ_SANITIZE=$$sanitizers --log-level=WARNING >/dev/null; \
+	  $(TOOLS) cmake --build $$build --parallel $(JOBS); \
+	  $(TOOLS) ctest --test-dir $$build --output-on-failure --parallel $(JOBS); \
+	done
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage

@@ -3,6 +3,7 @@
 #define OAQ_CORE_CONV_2D_H_
 
 #include "core/gemm.h"
+#include "core/split.h"
 #include "core/window.h"
 
 // CONV_2D: input [batch][height][width][input_channels] int8, weights OHWI
@@ -19,11 +20,13 @@ typedef struct OaqConv2dParams {
 typedef struct OaqConv2d {
   OaqConv2dParams params;  // requantize.channels is owned by the caller
   const OaqKernels* kernels;
+  OaqThreads* threads;
   OaqPacked* groups;  // [params.groups]
-  OaqPanel panel;
+  OaqPanels panels;
   OaqPlanSummary summary;
   // Set by oaq_conv_2d_reshape.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
+  OaqSplit split;  // rows of all images, tiles of all groups
 } OaqConv2d;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to

@@ -4,6 +4,7 @@
 
 #include "core/pack.h"
 #include "core/requantize.h"
+#include "core/split.h"
 #include "core/window.h"
 
 // DEPTHWISE_CONV_2D: input [batch][height][width][input_channels] int8, weights
@@ -18,17 +19,25 @@ typedef struct OaqDepthwiseConv2dParams {
   OaqRequantize requantize;
 } OaqDepthwiseConv2dParams;
 
-typedef struct OaqDepthwiseConv2d {
-  OaqDepthwiseConv2dParams params;  // requantize.channels is owned by the caller
-  const OaqKernels* kernels;
-  OaqPacked packed;
-  OaqPlanSummary summary;
+// Scratch of one worker.
+typedef struct OaqDepthwiseScratch {
   const int8_t** taps;         // [taps]: the input's channels under each tap of one output position
   const int8_t** copied_taps;  // [taps]: the rows of `copied`
   int8_t* copied;              // [taps][OAQ_DEPTHWISE_CHANNELS]: a tile that can't be read in place
-  int8_t* padding;             // [input_channels] times the zero point's code
+} OaqDepthwiseScratch;
+
+typedef struct OaqDepthwiseConv2d {
+  OaqDepthwiseConv2dParams params;  // requantize.channels is owned by the caller
+  const OaqKernels* kernels;
+  OaqThreads* threads;
+  OaqPacked packed;
+  OaqPlanSummary summary;
+  int8_t* padding;               // [input_channels] times the zero point's code
+  OaqDepthwiseScratch* scratch;  // [num_scratch]
+  size_t num_scratch;
   // Set by oaq_depthwise_conv_2d_reshape.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
+  OaqSplit split;  // rows of all images
 } OaqDepthwiseConv2d;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to

@@ -3,6 +3,7 @@
 #define OAQ_CORE_FULLY_CONNECTED_H_
 
 #include "core/gemm.h"
+#include "core/split.h"
 
 // FULLY_CONNECTED: input [batch][products] int8, weights [channels][products] int8 with zero point
 // 0, bias [channels] int32 or NULL, output [batch][channels] int8.
@@ -16,9 +17,11 @@ typedef struct OaqFullyConnectedParams {
 typedef struct OaqFullyConnected {
   OaqFullyConnectedParams params;  // requantize.channels is owned by the caller
   const OaqKernels* kernels;
+  OaqThreads* threads;
   OaqPacked packed;
-  OaqPanel panel;
+  OaqPanels panels;
   OaqPlanSummary summary;
+  OaqSplit split;  // set by oaq_fully_connected_reshape
 } OaqFullyConnected;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to
@@ -28,8 +31,10 @@ bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int
                                 OaqError* error);
 void oaq_fully_connected_free(OaqFullyConnected* op);
 
+bool oaq_fully_connected_reshape(OaqFullyConnected* op, size_t batch, OaqError* error);
+
 // int16 false: the exact path throughout, for an input whose codes may leave input_range.
-void oaq_fully_connected_run(OaqFullyConnected* op, size_t batch, const int8_t* input, bool int16,
+void oaq_fully_connected_run(OaqFullyConnected* op, const int8_t* input, bool int16,
                              int8_t* output);
 
 #endif  // OAQ_CORE_FULLY_CONNECTED_H_

@@ -12,27 +12,43 @@ enum {
   kPanelBytes = 12 * 1024,
 };
 
-bool oaq_panel_create(size_t products, OaqPanel* panel, OaqError* error) {
-  *panel = (OaqPanel){.steps = oaq_ceil_div(products, OAQ_GEMM_LANES)};
+bool oaq_panels_init(size_t products, OaqPanels* panels, OaqError* error) {
+  *panels = (OaqPanels){.products = products, .steps = oaq_ceil_div(products, OAQ_GEMM_LANES)};
   size_t tile_bytes = 0;
-  if (!oaq_size_multiply(panel->steps, kRowsStep, &tile_bytes)) {
+  if (!oaq_size_multiply(panels->steps, kRowsStep, &tile_bytes)) {
     return oaq_fail(error, "%zu products an output are too many", products);
   }
   const size_t tiles = tile_bytes > 0 && tile_bytes < kPanelBytes ? kPanelBytes / tile_bytes : 1;
-  panel->max_rows = tiles * OAQ_GEMM_ROWS;
-  panel->codes = calloc(tiles, tile_bytes);
-  panel->row = calloc(panel->steps, OAQ_GEMM_LANES);
-  if (panel->codes == NULL || panel->row == NULL) {
-    oaq_panel_free(panel);
-    return oaq_fail(error, "out of memory for a panel of %zu products", products);
+  panels->max_rows = tiles * OAQ_GEMM_ROWS;
+  return true;
+}
+
+bool oaq_panels_reserve(OaqPanels* panels, size_t count, OaqError* error) {
+  if (count <= panels->count) return true;
+  OaqPanel* grown = realloc(panels->panels, count * sizeof(*grown));
+  if (grown == NULL) return oaq_fail(error, "out of memory for %zu panels", count);
+  panels->panels = grown;
+  for (; panels->count < count; ++panels->count) {
+    OaqPanel panel = {.steps = panels->steps};
+    panel.codes = calloc(panels->max_rows, panel.steps * OAQ_GEMM_LANES);
+    panel.row = calloc(panel.steps, OAQ_GEMM_LANES);
+    if (panel.codes == NULL || panel.row == NULL) {
+      free(panel.codes);
+      free(panel.row);
+      return oaq_fail(error, "out of memory for a panel of %zu products", panels->products);
+    }
+    grown[panels->count] = panel;
   }
   return true;
 }
 
-void oaq_panel_free(OaqPanel* panel) {
-  free(panel->codes);
-  free(panel->row);
-  *panel = (OaqPanel){0};
+void oaq_panels_free(OaqPanels* panels) {
+  for (size_t i = 0; i < panels->count; ++i) {
+    free(panels->panels[i].codes);
+    free(panels->panels[i].row);
+  }
+  free(panels->panels);
+  *panels = (OaqPanels){0};
 }
 
 void oaq_panel_set_row(OaqPanel* panel, size_t index, const int8_t* codes, size_t products) {
@@ -61,10 +77,10 @@ static void store_tile(const int32_t* acc, size_t rows, size_t channels, const i
   }
 }
 
-void oaq_gemm(const OaqPanel* panel, size_t rows, const OaqPacked* weights,
-              const OaqKernels* kernels, const OaqRequantize* requantize, size_t first_channel,
-              bool int16, int8_t* out, size_t row_stride) {
-  for (size_t index = 0; index < weights->num_tiles; ++index) {
+void oaq_gemm(const OaqPanel* panel, size_t rows, const OaqTiles* tiles, const OaqKernels* kernels,
+              const OaqRequantize* requantize, bool int16, int8_t* out, size_t row_stride) {
+  const OaqPacked* weights = tiles->weights;
+  for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const OaqTile* tile = &weights->tiles[index];
     const bool tile_int16 = int16 && tile->int16;
     const int8_t* b = oaq_packed_tile(weights, index);
@@ -80,7 +96,7 @@ void oaq_gemm(const OaqPanel* panel, size_t rows, const OaqPacked* weights,
       } else {
         kernels->gemm_i32(tile_rows, weights->steps, a, b, acc);
       }
-      store_tile(acc, tile_rows, channels, bias, requantize, first_channel + n,
+      store_tile(acc, tile_rows, channels, bias, requantize, tiles->first_channel + n,
                  out + m * row_stride + n, row_stride);
     }
   }

@@ -9,6 +9,7 @@
 #include "core/bound.h"
 #include "core/error.h"
 #include "core/plan.h"
+#include "core/threads.h"
 
 // One tile of output channels, planned.
 typedef struct OaqTile {
@@ -29,10 +30,11 @@ typedef struct OaqPacked {
   int32_t* bias_int16;  // the same less the sum of the start values
 } OaqPacked;
 
-// What packing is to decide by.
+// What an op is to decide by, and to run on.
 typedef struct OaqPlanner {
   OaqPolicy policy;
   const OaqKernels* kernels;
+  OaqThreads* threads;  // NULL: the caller's thread alone; outlives the op
 } OaqPlanner;
 
 // Packs and plans. `bias` is [weights->channels] (any alignment) or NULL, `zero_point` the input's,

@@ -9,6 +9,13 @@
 static const OaqPolicy kPolicies[] = {OAQ_POLICY_AUTO, OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
 static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 10}};
 
+// None, and pools for which the smallest op is worth sharing out.
+static OaqThreads* pools[3];
+
+static OaqPlanner make_planner(Random* random, OaqPolicy policy) {
+  return (OaqPlanner){policy, oaq_kernels_find("scalar"), pools[random_int(random, 0, 2)]};
+}
+
 static OaqRequantize make_requantize(Random* random, size_t channels) {
   OaqRequantize requantize = {.channels = test_alloc(channels, sizeof(OaqMultiplier)),
                               .zero_point = random_int(random, -128, 127),
@@ -80,7 +87,7 @@ static void check_conv_2d(Random* random) {
   random_codes(random, range.lo, range.hi, input, input_size);
   oaq_reference_conv_2d(&params, batch, height, width, input, weights, bias, expected);
   for (int policy = 0; policy < 3; ++policy) {
-    const OaqPlanner planner = {kPolicies[policy], oaq_kernels_find("scalar")};
+    const OaqPlanner planner = make_planner(random, kPolicies[policy]);
     OaqConv2d op;
     CHECK(oaq_conv_2d_create(&params, weights, bias, &planner, &op, NULL));
     CHECK(op.summary.tiles == groups * ((params.output_channels / groups + 3) / 4));
@@ -128,7 +135,7 @@ static void check_depthwise_conv_2d(Random* random) {
   random_codes(random, range.lo, range.hi, input, input_size);
   oaq_reference_depthwise_conv_2d(&params, batch, height, width, input, weights, bias, expected);
   for (int policy = 0; policy < 3; ++policy) {
-    const OaqPlanner planner = {kPolicies[policy], oaq_kernels_find("scalar")};
+    const OaqPlanner planner = make_planner(random, kPolicies[policy]);
     OaqDepthwiseConv2d op;
     CHECK(oaq_depthwise_conv_2d_create(&params, weights, bias, &planner, &op, NULL));
     CHECK(oaq_depthwise_conv_2d_reshape(&op, batch, height, width, NULL));
@@ -165,10 +172,12 @@ static void check_fully_connected(Random* random) {
   random_codes(random, range.lo, range.hi, input, batch * params.products);
   oaq_reference_fully_connected(&params, batch, input, weights, bias, expected);
   for (int policy = 0; policy < 3; ++policy) {
-    const OaqPlanner planner = {kPolicies[policy], oaq_kernels_find("scalar")};
+    const OaqPlanner planner = make_planner(random, kPolicies[policy]);
     OaqFullyConnected op;
     CHECK(oaq_fully_connected_create(&params, weights, bias, &planner, &op, NULL));
-    oaq_fully_connected_run(&op, batch, input, true, output);
+    CHECK(oaq_fully_connected_reshape(&op, batch, NULL));
+    memset(output, 0x55, batch * params.channels);
+    oaq_fully_connected_run(&op, input, true, output);
     CHECK(memcmp(output, expected, batch * params.channels) == 0);
     oaq_fully_connected_free(&op);
   }
@@ -189,10 +198,11 @@ static void check_worst_input(Random* random, OaqRange range) {
   random_codes(random, -128, 127, weights, sizeof(weights));
   for (size_t k = 0; k < 512; ++k) input[k] = (int8_t)(weights[k] > 0 ? range.hi : range.lo);
   oaq_reference_fully_connected(&params, 1, input, weights, NULL, expected);
-  const OaqPlanner planner = {OAQ_POLICY_INT16, oaq_kernels_find("scalar")};
+  const OaqPlanner planner = make_planner(random, OAQ_POLICY_INT16);
   OaqFullyConnected op;
   CHECK(oaq_fully_connected_create(&params, weights, NULL, &planner, &op, NULL));
-  oaq_fully_connected_run(&op, 1, input, true, output);
+  CHECK(oaq_fully_connected_reshape(&op, 1, NULL));
+  oaq_fully_connected_run(&op, input, true, output);
   CHECK(memcmp(output, expected, sizeof(output)) == 0);
   oaq_fully_connected_free(&op);
   free(params.requantize.channels);
@@ -200,11 +210,15 @@ static void check_worst_input(Random* random, OaqRange range) {
 
 int main(void) {
   Random random = {4};
+  pools[1] = oaq_threads_create(2, 1);
+  pools[2] = oaq_threads_create(5, 40);
+  CHECK(pools[1] != NULL && pools[2] != NULL);
   for (int round = 0; round < 600; ++round) {
     check_conv_2d(&random);
     check_depthwise_conv_2d(&random);
     check_fully_connected(&random);
     check_worst_input(&random, kRanges[round % 4]);
   }
+  for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);
   return 0;
 }

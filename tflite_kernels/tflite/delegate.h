@@ -10,8 +10,7 @@
 typedef struct OaqDelegate {
   TfLiteDelegate base;
   bool builtin;
-  OaqPlanner planner;
-  int num_threads;
+  OaqPlanner planner;  // owns planner.threads
   OaqPlanEntry* first_entry;
   OaqPlanEntry* last_entry;
   // The op that the runtime's next call of init takes over, and its entry.

@@ -77,13 +77,17 @@ TfLiteDelegate* oaq_delegate_create(const OaqDelegateOptions* options) {
                      options->num_threads >= 1;
   OaqDelegate* delegate = valid ? calloc(1, sizeof(*delegate)) : NULL;
   if (delegate == NULL) return NULL;
+  OaqThreads* threads = oaq_threads_create((size_t)options->num_threads, OAQ_PART_MACS);
+  if (threads == NULL) {
+    free(delegate);
+    return NULL;
+  }
   static const OaqPolicy kPolicies[] = {OAQ_POLICY_AUTO, OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
   delegate->base.data_ = delegate;
   delegate->base.Prepare = oaq_delegate_prepare;
   delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
   delegate->builtin = options->builtin != 0;
-  delegate->planner = (OaqPlanner){kPolicies[options->plan], kernels};
-  delegate->num_threads = options->num_threads;
+  delegate->planner = (OaqPlanner){kPolicies[options->plan], kernels, threads};
   return &delegate->base;
 }
 
@@ -97,6 +101,7 @@ void oaq_delegate_destroy(TfLiteDelegate* base) {
     free(entry);
     entry = next;
   }
+  oaq_threads_destroy(delegate->planner.threads);
   free(delegate);
 }
 

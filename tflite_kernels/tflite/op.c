@@ -261,14 +261,15 @@ static bool reshape_fully_connected(OaqOp* op, const TfLiteTensor* input, TfLite
     return oaq_fail(error, "input '%.120s' has %zu elements, expected rows of %zu",
                     oaq_tensor_name(input), op->input_size, params->products);
   }
-  op->batch = op->input_size / params->products;
+  const size_t batch = op->input_size / params->products;
+  if (!oaq_fully_connected_reshape(&op->core.fully_connected, batch, error)) return false;
   *products = params->products;
   *output = create_dims(keep ? dims->size : 2);
   if (*output == NULL) return oaq_fail(error, "out of memory");
   if (keep) {
     memcpy((*output)->data, dims->data, (size_t)dims->size * sizeof(int));
   } else {
-    (*output)->data[0] = (int)op->batch;
+    (*output)->data[0] = (int)batch;
   }
   (*output)->data[(*output)->size - 1] = (int)params->channels;
   return true;
@@ -326,8 +327,7 @@ bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error) {
       oaq_depthwise_conv_2d_run(&op->core.depthwise_conv_2d, codes, int16, output->data.int8);
       break;
     default:
-      oaq_fully_connected_run(&op->core.fully_connected, op->batch, codes, int16,
-                              output->data.int8);
+      oaq_fully_connected_run(&op->core.fully_connected, codes, int16, output->data.int8);
       break;
   }
   return true;

@@ -23,7 +23,7 @@ typedef struct OaqOp {
     OaqFullyConnected fully_connected;
   } core;
   // Set by oaq_op_prepare.
-  size_t input_size, output_size, batch;
+  size_t input_size, output_size;
   uint64_t macs;
 } OaqOp;
 
