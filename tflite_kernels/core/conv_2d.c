@@ -24,7 +24,7 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
     const char* group_bias =
         bias == NULL ? NULL : (const char*)bias + g * channels * sizeof(int32_t);
     created = oaq_pack(&group, group_bias, params->input_zero_point, params->input_range,
-                       planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner->policy,
+                       planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner,
                        &op->groups[g], &op->summary, error);
   }
   if (!created) oaq_conv_2d_free(op);

@@ -15,8 +15,8 @@ bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const 
   const size_t channels = params->input_channels * params->depth_multiplier;
   const OaqWeights matrix = {weights, channels, taps, 1, channels};
   if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                planner->kernels->depthwise_layout, &planner->kernels->depthwise_cost,
-                planner->policy, &op->packed, &op->summary, error)) {
+                planner->kernels->depthwise_layout, &planner->kernels->depthwise_cost, planner,
+                &op->packed, &op->summary, error)) {
     return false;
   }
   op->padding = malloc(params->input_channels);
@@ -131,8 +131,7 @@ static void run_tile(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* sc
   const int8_t* weights = oaq_packed_tile(packed, index);
   int32_t acc[OAQ_DEPTHWISE_CHANNELS];
   if (tile_int16) {
-    op->kernels->depthwise_i16(tile->blocks, tile->num_blocks, taps, offset, weights, tile->start,
-                               acc);
+    op->kernels->depthwise_i16(&tile->drains, taps, offset, weights, acc);
   } else {
     op->kernels->depthwise_i32(packed->steps, taps, offset, weights, acc);
   }

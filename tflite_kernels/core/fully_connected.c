@@ -8,8 +8,8 @@ bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int
       .params = *params, .kernels = planner->kernels, .threads = planner->threads};
   const OaqWeights matrix = {weights, params->channels, params->products, params->products, 1};
   if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner->policy,
-                &op->packed, &op->summary, error)) {
+                planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner, &op->packed,
+                &op->summary, error)) {
     return false;
   }
   if (!oaq_panels_init(params->products, &op->panels, error)) {

@@ -92,7 +92,7 @@ void oaq_gemm(const OaqPanel* panel, size_t rows, const OaqTiles* tiles, const O
       const size_t tile_rows = oaq_min_size(OAQ_GEMM_ROWS, rows - m);
       int32_t acc[OAQ_GEMM_ROWS * OAQ_GEMM_CHANNELS];
       if (tile_int16) {
-        kernels->gemm_i16(tile_rows, tile->blocks, tile->num_blocks, a, b, tile->start, acc);
+        kernels->gemm_i16(tile_rows, &tile->drains, a, b, acc);
       } else {
         kernels->gemm_i32(tile_rows, weights->steps, a, b, acc);
       }

@@ -34,18 +34,27 @@ static void fold_biases(const OaqWeights* weights, const void* bias, int32_t zer
   }
 }
 
-// Start values of one tile, folded into its int16 biases. Leaves tile->start NULL where zero does.
+static bool allocate_start(OaqDrains* drains, size_t lanes_per_tile) {
+  drains->start = calloc(drains->num_blocks, lanes_per_tile * sizeof(*drains->start));
+#ifdef OAQ_COUNT_OVERFLOWS
+  drains->true_start = calloc(drains->num_blocks, lanes_per_tile * sizeof(*drains->true_start));
+  if (drains->true_start == NULL) return false;
+#endif
+  return drains->start != NULL;
+}
+
+// Start values of one tile, folded into its int16 biases. Leaves `start` NULL where zero does.
 static bool add_start_values(const OaqWeights* weights, OaqRange range, size_t index,
                              OaqPacked* packed) {
   const OaqLayout* layout = packed->layout;
-  OaqTile* tile = &packed->tiles[index];
+  OaqDrains* drains = &packed->tiles[index].drains;
   const size_t step = oaq_layout_step(layout);
   const size_t lanes_per_tile = layout->channels_per_tile * layout->lanes;
   const size_t first = index * layout->channels_per_tile;
   const size_t channels = oaq_min_size(layout->channels_per_tile, weights->channels - first);
   size_t begin = 0;
-  for (size_t block = 0; block < tile->num_blocks; ++block) {
-    const size_t end = oaq_min_size(begin + tile->blocks[block] * step, weights->products);
+  for (size_t block = 0; block < drains->num_blocks; ++block) {
+    const size_t end = oaq_min_size(begin + drains->blocks[block] * step, weights->products);
     for (size_t c = 0; c < channels; ++c) {
       OaqLaneSums sums[OAQ_MAX_LANES] = {{0, 0}};
       for (size_t k = begin; k < end; ++k) {
@@ -54,12 +63,10 @@ static bool add_start_values(const OaqWeights* weights, OaqRange range, size_t i
       for (size_t l = 0; l < layout->lanes; ++l) {
         const int64_t value = oaq_start_value(range, sums[l]);
         if (value == 0) continue;
-        if (tile->start == NULL) {
-          tile->start = calloc(tile->num_blocks, lanes_per_tile * sizeof(int16_t));
-          if (tile->start == NULL) return false;
-        }
-        tile->start[block * lanes_per_tile + c * layout->lanes + l] =
-            (int16_t)(uint16_t)(uint64_t)value;
+        if (drains->start == NULL && !allocate_start(drains, lanes_per_tile)) return false;
+        const size_t lane = block * lanes_per_tile + c * layout->lanes + l;
+        drains->start[lane] = (int16_t)(uint16_t)(uint64_t)value;
+        OAQ_COUNTING(drains->true_start[lane] = value;)
         int32_t* bias = &packed->bias_int16[first + c];
         *bias = (int32_t)((uint32_t)*bias - (uint32_t)(uint64_t)value);
       }
@@ -70,21 +77,30 @@ static bool add_start_values(const OaqWeights* weights, OaqRange range, size_t i
 }
 
 static bool plan_tiles(const OaqWeights* weights, OaqRange range, const OaqCost* cost,
-                       OaqPolicy policy, OaqPacked* packed, OaqPlanSummary* summary,
+                       const OaqPlanner* planner, OaqPacked* packed, OaqPlanSummary* summary,
                        uint32_t* blocks) {
   const size_t per_tile = packed->layout->channels_per_tile;
   for (size_t index = 0; index < packed->num_tiles; ++index) {
     const size_t first = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - first);
-    const size_t count = oaq_drain_list(weights, packed->layout, first, channels, range, blocks);
+    size_t count = oaq_drain_list(weights, packed->layout, first, channels, range, blocks);
+    OaqPolicy policy = planner->policy;
+#ifdef OAQ_COUNT_OVERFLOWS
+    if (planner->unproven) {
+      blocks[0] = (uint32_t)packed->steps;
+      count = 1;
+      policy = OAQ_POLICY_INT16;
+    }
+#endif
     OaqTile* tile = &packed->tiles[index];
     tile->int16 =
         oaq_plan_tile(policy, cost, packed->layout, packed->steps, blocks, count, summary);
     if (!tile->int16) continue;
-    tile->blocks = calloc(count, sizeof(*tile->blocks));
-    if (tile->blocks == NULL) return false;
-    memcpy(tile->blocks, blocks, count * sizeof(*blocks));
-    tile->num_blocks = count;
+    tile->drains.blocks = calloc(count, sizeof(*blocks));
+    if (tile->drains.blocks == NULL) return false;
+    memcpy(tile->drains.blocks, blocks, count * sizeof(*blocks));
+    tile->drains.num_blocks = count;
+    OAQ_COUNTING(tile->drains.overflows = planner->overflows;)
     if (!add_start_values(weights, range, index, packed)) return false;
   }
   return true;
@@ -108,8 +124,8 @@ static bool allocate(OaqPacked* packed) {
 }
 
 bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, OaqRange range,
-              const OaqLayout* layout, const OaqCost* cost, OaqPolicy policy, OaqPacked* packed,
-              OaqPlanSummary* summary, OaqError* error) {
+              const OaqLayout* layout, const OaqCost* cost, const OaqPlanner* planner,
+              OaqPacked* packed, OaqPlanSummary* summary, OaqError* error) {
   *packed = (OaqPacked){.layout = layout,
                         .channels = weights->channels,
                         .products = weights->products,
@@ -124,7 +140,7 @@ bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, O
   if (packed_all) {
     pack_weights(weights, packed);
     fold_biases(weights, bias, zero_point, packed);
-    packed_all = plan_tiles(weights, range, cost, policy, packed, summary, blocks);
+    packed_all = plan_tiles(weights, range, cost, planner, packed, summary, blocks);
   }
   free(blocks);
   if (!packed_all) {
@@ -137,8 +153,9 @@ bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, O
 
 void oaq_packed_free(OaqPacked* packed) {
   for (size_t i = 0; packed->tiles != NULL && i < packed->num_tiles; ++i) {
-    free(packed->tiles[i].blocks);
-    free(packed->tiles[i].start);
+    free(packed->tiles[i].drains.blocks);
+    free(packed->tiles[i].drains.start);
+    OAQ_COUNTING(free(packed->tiles[i].drains.true_start);)
   }
   free(packed->weights);
   free(packed->tiles);

@@ -14,9 +14,7 @@
 // One tile of output channels, planned.
 typedef struct OaqTile {
   bool int16;
-  uint32_t* blocks;  // drain list, NULL on the exact path
-  size_t num_blocks;
-  int16_t* start;  // [num_blocks][channels_per_tile][lanes], NULL where zero is safe throughout
+  OaqDrains drains;  // of the int16 path
 } OaqTile;
 
 // Weights in the order that the micro-kernels read them, with everything that does not depend on
@@ -35,14 +33,18 @@ typedef struct OaqPlanner {
   OaqPolicy policy;
   const OaqKernels* kernels;
   OaqThreads* threads;  // NULL: the caller's thread alone; outlives the op
+#ifdef OAQ_COUNT_OVERFLOWS
+  OaqOverflows* overflows;  // may be NULL; outlives the op
+  bool unproven;            // int16 and never drained throughout, against the proof
+#endif
 } OaqPlanner;
 
 // Packs and plans. `bias` is [weights->channels] (any alignment) or NULL, `zero_point` the input's,
 // `range` the input's with the zero point in it where the op pads. Adds to `summary`. On failure
 // nothing is left to free.
 bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, OaqRange range,
-              const OaqLayout* layout, const OaqCost* cost, OaqPolicy policy, OaqPacked* packed,
-              OaqPlanSummary* summary, OaqError* error);
+              const OaqLayout* layout, const OaqCost* cost, const OaqPlanner* planner,
+              OaqPacked* packed, OaqPlanSummary* summary, OaqError* error);
 
 void oaq_packed_free(OaqPacked* packed);
 

@@ -25,10 +25,11 @@ static void check_gemm(const OaqKernels* kernels, Random* random, size_t product
   int8_t* codes = test_alloc(channels * products, 1);
   random_codes(random, mode == 2 ? -20 : -128, 127, codes, channels * products);
   const OaqWeights weights = {codes, channels, products, products, 1};
+  const OaqPlanner planner = {.policy = OAQ_POLICY_INT16, .kernels = kernels};
   OaqPacked packed;
   OaqPlanSummary summary = {0};
-  CHECK(oaq_pack(&weights, NULL, 0, range, kernels->gemm_layout, &kernels->gemm_cost,
-                 OAQ_POLICY_INT16, &packed, &summary, NULL));
+  CHECK(oaq_pack(&weights, NULL, 0, range, kernels->gemm_layout, &kernels->gemm_cost, &planner,
+                 &packed, &summary, NULL));
   CHECK(packed.num_tiles == 1 && packed.tiles[0].int16);
   // The worst case of one channel at a time: its signs choose the input.
   const size_t aim = (size_t)random_int(random, 0, (int32_t)channels - 1);
@@ -42,8 +43,8 @@ static void check_gemm(const OaqKernels* kernels, Random* random, size_t product
     }
   }
   int32_t acc[OAQ_GEMM_ROWS * OAQ_GEMM_CHANNELS], exact[OAQ_GEMM_ROWS * OAQ_GEMM_CHANNELS];
-  const OaqTile* tile = &packed.tiles[0];
-  kernels->gemm_i16(rows, tile->blocks, tile->num_blocks, a, packed.weights, tile->start, acc);
+  const OaqDrains* drains = &packed.tiles[0].drains;
+  kernels->gemm_i16(rows, drains, a, packed.weights, acc);
   kernels->gemm_i32(rows, packed.steps, a, packed.weights, exact);
   for (size_t m = 0; m < rows; ++m) {
     for (size_t n = 0; n < channels; ++n) {
@@ -69,10 +70,11 @@ static void check_depthwise(const OaqKernels* kernels, Random* random, size_t ta
   const int8_t** pointers = test_alloc(taps, sizeof(*pointers));
   random_codes(random, -128, 127, codes, taps * kChannels);
   const OaqWeights weights = {codes, kChannels, taps, 1, kChannels};
+  const OaqPlanner planner = {.policy = OAQ_POLICY_INT16, .kernels = kernels};
   OaqPacked packed;
   OaqPlanSummary summary = {0};
   CHECK(oaq_pack(&weights, NULL, 0, range, kernels->depthwise_layout, &kernels->depthwise_cost,
-                 OAQ_POLICY_INT16, &packed, &summary, NULL));
+                 &planner, &packed, &summary, NULL));
   for (size_t t = 0; t < taps; ++t) {
     pointers[t] = input + t * (kChannels + kOffset);
     for (size_t c = 0; c < kChannels; ++c) {
@@ -81,9 +83,8 @@ static void check_depthwise(const OaqKernels* kernels, Random* random, size_t ta
     }
   }
   int32_t acc[kChannels], exact[kChannels];
-  const OaqTile* tile = &packed.tiles[0];
-  kernels->depthwise_i16(tile->blocks, tile->num_blocks, pointers, kOffset, packed.weights,
-                         tile->start, acc);
+  const OaqDrains* drains = &packed.tiles[0].drains;
+  kernels->depthwise_i16(drains, pointers, kOffset, packed.weights, acc);
   kernels->depthwise_i32(taps, pointers, kOffset, packed.weights, exact);
   for (size_t c = 0; c < kChannels; ++c) {
     int64_t sum = 0;

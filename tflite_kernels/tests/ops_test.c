@@ -13,7 +13,9 @@ static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 10}}
 static OaqThreads* pools[3];
 
 static OaqPlanner make_planner(Random* random, OaqPolicy policy) {
-  return (OaqPlanner){policy, oaq_kernels_find("scalar"), pools[random_int(random, 0, 2)]};
+  return (OaqPlanner){.policy = policy,
+                      .kernels = oaq_kernels_find("scalar"),
+                      .threads = pools[random_int(random, 0, 2)]};
 }
 
 static OaqRequantize make_requantize(Random* random, size_t channels) {

@@ -165,8 +165,9 @@ static void* run_ops(void* data) {
   const OaqConv2dParams conv = conv_params(shared);
   const OaqDepthwiseConv2dParams depthwise = depthwise_params(shared);
   for (int round = 0; round < 6; ++round) {
-    const OaqPlanner planner = {OAQ_POLICY_INT16, oaq_kernels_find("auto"),
-                                round % 3 == 0 ? shared->pool : own};
+    const OaqPlanner planner = {.policy = OAQ_POLICY_INT16,
+                                .kernels = oaq_kernels_find("auto"),
+                                .threads = round % 3 == 0 ? shared->pool : own};
     OaqConv2d first;
     OaqDepthwiseConv2d second;
     CHECK(oaq_conv_2d_create(&conv, shared->weights, NULL, &planner, &first, NULL));

@@ -11,6 +11,9 @@ typedef struct OaqDelegate {
   TfLiteDelegate base;
   bool builtin;
   OaqPlanner planner;  // owns planner.threads
+#ifdef OAQ_COUNT_OVERFLOWS
+  OaqOverflows overflows;
+#endif
   OaqPlanEntry* first_entry;
   OaqPlanEntry* last_entry;
   // The op that the runtime's next call of init takes over, and its entry.

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tflite/counting.h"
 #include "tflite/delegate.h"
 
 #ifndef OAQ_VERSION
@@ -52,6 +53,7 @@ static bool parse_option(const char* key, const char* value, OaqDelegateOptions*
     if (parse_threads(value, &options->num_threads)) return true;
     return oaq_fail(error, "option num_threads is '%.40s', expected 1 to 9999", value);
   }
+  OAQ_COUNTING(if (oaq_counting_option(key, value)) return true;)
   return oaq_fail(error, "unknown option '%.40s', expected builtin, isa, plan or num_threads", key);
 }
 
@@ -87,7 +89,9 @@ TfLiteDelegate* oaq_delegate_create(const OaqDelegateOptions* options) {
   delegate->base.Prepare = oaq_delegate_prepare;
   delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
   delegate->builtin = options->builtin != 0;
-  delegate->planner = (OaqPlanner){kPolicies[options->plan], kernels, threads};
+  delegate->planner =
+      (OaqPlanner){.policy = kPolicies[options->plan], .kernels = kernels, .threads = threads};
+  OAQ_COUNTING(delegate->planner.overflows = &delegate->overflows;)
   return &delegate->base;
 }
 
@@ -120,6 +124,12 @@ TfLiteDelegate* tflite_plugin_create_delegate(char** options_keys, char** option
     delegate = oaq_delegate_create(&options);
     if (delegate == NULL) oaq_fail(&error, "out of memory for the delegate");
   }
+#ifdef OAQ_COUNT_OVERFLOWS
+  if (delegate != NULL) {
+    ((OaqDelegate*)delegate->data_)->planner.unproven =
+        oaq_counting_unproven(options_keys, options_values, num_options);
+  }
+#endif
   if (delegate == NULL && report_error != NULL) report_error(error.text);
   return delegate;
 }

@@ -60,7 +60,7 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   if (!state->valid) return report(context, state, &state->error);
   OaqError error;
   if (state->op == NULL) {
-    const OaqPlanner planner = {OAQ_POLICY_AUTO, oaq_kernels_find("auto"), NULL};
+    const OaqPlanner planner = {.policy = OAQ_POLICY_AUTO, .kernels = oaq_kernels_find("auto")};
     const OaqRange claim = {state->options.input_lo, state->options.input_hi};
     state->op = oaq_op_create(context, node->inputs, node->outputs, &state->options, claim, true,
                               &planner, &error);

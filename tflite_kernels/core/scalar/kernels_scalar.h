@@ -6,13 +6,12 @@
 
 // Portable C. Signatures and meaning: core/kernels.h.
 
-void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const uint32_t* blocks, size_t num_blocks,
-                                const int8_t* a, const int8_t* b, const int16_t* start,
-                                int32_t* acc);
+void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const int8_t* a,
+                                const int8_t* b, int32_t* acc);
 void oaq_gemm_i32_4x4_scalar(size_t rows, size_t steps, const int8_t* a, const int8_t* b,
                              int32_t* acc);
-void oaq_depthwise_i16_scalar(const uint32_t* blocks, size_t num_blocks, const int8_t* const* a,
-                              size_t offset, const int8_t* b, const int16_t* start, int32_t* acc);
+void oaq_depthwise_i16_scalar(const OaqDrains* drains, const int8_t* const* a, size_t offset,
+                              const int8_t* b, int32_t* acc);
 void oaq_depthwise_i32_scalar(size_t taps, const int8_t* const* a, size_t offset, const int8_t* b,
                               int32_t* acc);
 
