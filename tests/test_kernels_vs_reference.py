@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C kernels inside LiteRT against TensorFlow Lite's own reference kernels, bit for bit.
 
-Needs the library: OAQ_LIBRARY, else one found in a build folder. Uses ai_edge_litert directly.
+Needs the library: OAQ_LIBRARY, else the one that `make` puts into oaq_keras/lib. Uses
+ai_edge_litert directly.
 """
 
 from __future__ import annotations
@@ -30,15 +31,11 @@ INT32 = schema.TensorType.INT32
 
 @pytest.fixture(scope="module")
 def library() -> str:
-    given = os.environ.get("OAQ_LIBRARY")
-    if given:
-        return given
-    found = sorted(REPOSITORY.glob("build*/**/*oaq_tflite.so")) + sorted(
-        REPOSITORY.glob("oaq_keras/lib/*oaq_tflite.so")
-    )
-    if not found:
-        pytest.skip("needs the kernels: cmake -S . -B build && cmake --build build, or OAQ_LIBRARY")
-    return str(found[0])
+    # No search in build folders: they also hold libraries for other CPUs and for sanitizers.
+    path = os.environ.get("OAQ_LIBRARY") or REPOSITORY / "oaq_keras" / "lib" / "liboaq_tflite.so"
+    if not Path(path).is_file():
+        pytest.skip("needs the kernels: make oaq_keras/lib/liboaq_tflite.so, or OAQ_LIBRARY")
+    return str(path)
 
 
 class Oaq:
