@@ -26,7 +26,7 @@ except ImportError as error:
     raise ImportError(
         f"Training and conversion need TensorFlow, tf_keras and tensorflow-model-optimization, "
         f"but {error.name!r} cannot be imported ({error}). "
-        "Install them with: pip install 'oaq-keras[train]'"
+        "Install this package with its extra 'train': pip install '.[train]' in its source folder."
     ) from error
 
 __all__ = ["keras", "tf", "tfmot"]

@@ -66,7 +66,7 @@ def headroom(worst: NDArray[np.int64] | int, accumulator_bits: int = 16) -> NDAr
     A worst case of 0 counts as 1, so the result is finite.
     """
     ratio = np.maximum(np.asarray(worst, np.float64), 1.0) / limit(accumulator_bits)
-    bits: NDArray[np.float64] = -np.log2(ratio)
+    bits: NDArray[np.float64] = 0.0 - np.log2(ratio)  # not -log2: a full lane has 0.0, not -0.0
     return bits
 
 

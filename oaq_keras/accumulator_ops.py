@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from oaq_keras._keras import tf
+from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE
 from oaq_keras.layouts import LAYOUTS, Layout
-
-_PAIR_LIMIT = float(2**15 - 1)
-"""VPMADDUBSW saturates a pair of products at the limits of int16."""
 
 
 def worst_case_load(
@@ -45,7 +43,7 @@ def worst_case_load(
             positive = tf.reduce_sum(tf.nn.relu(pairs), axis=1)
             negative = tf.reduce_sum(tf.nn.relu(-pairs), axis=1)
             largest = tf.reduce_max(tf.maximum(positive, negative), axis=0)
-            loads.append(width * largest / _PAIR_LIMIT)
+            loads.append(width * largest / float(PAIR_LIMIT_POSITIVE))
     return tf.reduce_max(tf.stack(loads), axis=0)
 
 

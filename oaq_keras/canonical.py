@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import keras
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
-from oaq_keras.registry import is_dilated
+from oaq_keras.registry import is_relu
+from oaq_keras.tflite_layers import TFLITE_LAYERS
 
 layers = keras.layers
 ACTIVATION_SUFFIX = "_activation"
@@ -43,6 +45,13 @@ def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     for node in graph:
         if type(node.layer) is layers.Activation:
             _as_relu_layer(graph, node)
+    for node in graph:
+        if is_relu(node.layer) and node.name in found:
+            _put_before_pool(graph, node, found)
+        replacement = TFLITE_LAYERS.get(type(node.layer))
+        if replacement is not None and node.name in found:
+            layer = replacement.from_config(node.layer.get_config())
+            graph.replace_layer(node.name, layer, node.weights)
     return found
 
 
@@ -50,7 +59,7 @@ def _split_activation(graph: Graph, node: Node) -> str | None:
     """Gives an activation that TFLite does not fuse, or relu6, a layer of its own."""
     config = node.layer.get_config()
     activation = config["activation"]
-    if activation == "linear" or (activation == "relu" and not is_dilated(node.layer)):
+    if activation in ("linear", "relu"):
         return None
     name = graph.free_name(node.name + ACTIVATION_SUFFIX)
     graph.insert_after(node.name, layers.Activation(activation, name=name))
@@ -96,6 +105,8 @@ def _fold_into_dense(graph: Graph, node: Node) -> set[str]:
     factor = gamma / np.sqrt(variance + given["epsilon"])
     kernel, *biases = dense.weights
     bias = biases[0] if biases else np.zeros_like(mean)
+    if mean.shape != kernel.shape[-1:]:
+        return set()
     graph.replace_layer(
         dense.name,
         layers.Dense.from_config({**config, "use_bias": True}),
@@ -119,3 +130,23 @@ def _split_sum(graph: Graph, node: Node) -> set[str]:
         node.inputs = [name, *node.inputs[2:]]
         made.add(name)
     return made
+
+
+def _put_before_pool(graph: Graph, relu: Node, annotated: set[str]) -> None:
+    """Moves a ReLU in front of maximum pooling: the same values, and what TFLite fuses.
+
+    Raises:
+      UnsupportedError: it follows average pooling, which it may not pass.
+    """
+    pool = graph[relu.inputs[0]]
+    if type(pool.layer) is layers.AveragePooling2D and pool.name in annotated:
+        raise UnsupportedError(
+            f"ReLU {relu.name!r} follows AveragePooling2D {pool.name!r}, which TFLite cannot "
+            "compute in int8. Put the ReLU in front of the pooling."
+        )
+    if (
+        type(pool.layer) is layers.MaxPooling2D
+        and len(graph.consumers(pool.name)) == 1
+        and pool.name not in graph.outputs
+    ):
+        graph.swap(pool.name, relu.name)

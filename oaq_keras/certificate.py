@@ -188,7 +188,7 @@ class Certificate:
                 name,
                 str(layout.worst_case),
                 f"{layout.headroom:+.2f}",
-                str(layout.max_depth),
+                "all" if layout.never_drained else str(layout.max_depth),
                 verdict(layout, layer.channels),
             )
             for layer in self.layers

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from oaq_keras import accumulator
+from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import (
     METADATA,
     TARGETS,
@@ -17,7 +18,15 @@ from oaq_keras.certificate import (
     SkippedLayer,
 )
 from oaq_keras.errors import CertificateError, UnsupportedError
-from oaq_keras.flatbuffer import Source, get_metadata, read_model, set_metadata, write_model
+from oaq_keras.flatbuffer import (
+    Model,
+    Source,
+    get_metadata,
+    load_bytes,
+    read_model,
+    set_metadata,
+    write_model,
+)
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import BROADCAST, LAYOUTS
 from oaq_keras.tables import short_name
@@ -88,15 +97,31 @@ def certify(
     return _prove(replace(settings, policy="proven", **changes), layers, skipped)
 
 
+def check_certificate(parsed: Model) -> None:
+    """Recomputes the certificate in a model, where there is one, and compares.
+
+    Raises:
+      ModelFileError: a damaged model.
+      CertificateError: the certificate is malformed, or differs from the codes.
+    """
+    text = get_metadata(parsed, METADATA)
+    if text is not None:
+        settings = Certificate.from_json(text)
+        _compare(settings, _prove(settings, *int8_layers(parsed)))
+
+
 def attach_certificate(model: Source, certificate: Certificate) -> bytes:
     """The model with the certificate as its metadata, replacing any that it had.
 
     Raises:
       ModelFileError: not a model.
+      CertificateError: it is not the certificate of this model's codes.
     """
-    parsed = read_model(model)
+    given = load_bytes(model)
+    parsed = read_model(given)
     set_metadata(parsed, METADATA, certificate.to_json().encode())
-    return write_model(parsed)
+    check_certificate(parsed)
+    return keep_associated_files(given, write_model(parsed))
 
 
 def _no_layers(skipped: Sequence[SkippedLayer]) -> str:
@@ -115,8 +140,8 @@ def _prove(
 ) -> Certificate:
     """A certificate of these layers with the depths, bits, target and policy of `settings`."""
     depths = (settings.depth, settings.first_layer_depth)
-    if min(depths) < 1:
-        raise ValueError(f"depth and first_layer_depth are {depths}; expected 1 or more")
+    if not all(type(depth) is int and depth >= 1 for depth in depths):
+        raise ValueError(f"depth and first_layer_depth are {depths}; expected integers from 1")
     if not settings.target or not set(settings.target) <= set(TARGETS):
         raise ValueError(f"target is {settings.target}; expected some of {', '.join(TARGETS)}")
     return replace(

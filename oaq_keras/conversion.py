@@ -5,23 +5,20 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from oaq_keras._keras import keras, tf
+from oaq_keras._keras import tf
 from oaq_keras.canonical import ACTIVATION_SUFFIX
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.finish import finish
+from oaq_keras.folding import foldable
 from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.rewrite import to_custom_ops
+from oaq_keras.tflite_layers import exporting
 from oaq_keras.trained import format_tables, weight_quantizers
-
-_SMALLEST_GAMMA = 1e-6
-"""Share of a BatchNormalization's largest |gamma| that stands in for a gamma of 0."""
 
 
 def convert(model: Any, *, ops: str = "custom") -> bytes:
@@ -49,11 +46,10 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
     quantizers = _weight_quantizers(model)
     _check_calibrated(model)
     _check_finite(model)
-    with _foldable(model):
+    with foldable(model), exporting():
         exported = _to_tflite(model)
-    depth = max(quantizer.depth for quantizer in quantizers)
-    first_layer_depth = min(quantizer.depth for quantizer in quantizers)
-    accumulator_bits = quantizers[0].accumulator_bits
+    depth, first_layer_depth = _depths(quantizers)
+    accumulator_bits = min(quantizer.accumulator_bits for quantizer in quantizers)
     fitted = finish(exported, depth, first_layer_depth, accumulator_bits)
     converted = to_custom_ops(fitted) if ops == "custom" else fitted
     certificate = certify(
@@ -82,6 +78,13 @@ def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
     return found
 
 
+def _depths(quantizers: list[WeightQuantizer]) -> tuple[int, int]:
+    """Depths T that all layers were trained to fit: inner ones, and those that read the input."""
+    inner = [quantizer.depth for quantizer in quantizers if not quantizer.reads_input]
+    first = [quantizer.depth for quantizer in quantizers if quantizer.reads_input]
+    return min(inner or first), min(first or inner)
+
+
 def _check_calibrated(model: Any) -> None:
     for table in format_tables(model):
         for name, variables in table.items():
@@ -99,31 +102,6 @@ def _check_finite(model: Any) -> None:
                 f"The weights {variable.name!r} hold values that are not finite: training "
                 "diverged. Train again with a smaller learning rate, or restore a checkpoint."
             )
-
-
-@contextmanager
-def _foldable(model: Any) -> Iterator[None]:
-    """Gives every gamma of 0 a tiny value while the converter runs.
-
-    Folding a channel with gamma 0 gives a weight scale of 0, for which the converter silently
-    falls back to float; with a tiny gamma the channel's output is beta all the same.
-    """
-    changed = []
-    for layer in model.layers:
-        inner = getattr(layer, "layer", layer)
-        gamma = getattr(inner, "gamma", None)
-        if not isinstance(inner, keras.layers.BatchNormalization) or gamma is None:
-            continue
-        values = gamma.numpy()
-        floor = max(float(np.abs(values).max()), 1.0) * _SMALLEST_GAMMA
-        if (np.abs(values) < floor).any():
-            changed.append((gamma, values))
-            gamma.assign(np.where(np.abs(values) < floor, np.copysign(floor, values), values))
-    try:
-        yield
-    finally:
-        for gamma, values in changed:
-            gamma.assign(values)
 
 
 def _to_tflite(model: Any) -> bytes:
@@ -152,8 +130,10 @@ def _to_tflite(model: Any) -> bytes:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             return bytes(converter.convert())
     except Exception as error:
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnsupportedError(
-            f"TensorFlow's converter refused model {model.name!r}: {error}"
+            f"TensorFlow's converter refused model {model.name!r}: {first_line[:300]}. Leave the "
+            "layer that it names out of the model, or report it with the model's code."
         ) from error
 
 

@@ -72,7 +72,7 @@ def _training() -> Iterator[Finding]:
             "training",
             "note",
             f"not installed: {', '.join(missing)}; running and checking models needs none of them",
-            "pip install 'oaq-keras[train]'",
+            "pip install '.[train]' in the source folder",
         )
         return
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -100,9 +100,9 @@ def _library() -> Iterator[Finding]:
             "C library",
             "problem",
             _line(error),
-            "install a wheel for this platform or reinstall with a C compiler at hand: "
-            "`pip install --force-reinstall --no-deps oaq-keras`; on macOS and Windows models can "
-            "be trained, converted and certified, but not run with our kernels",
+            "correct OAQ_LIBRARY if it is set, else install again: "
+            "`pip install --force-reinstall --no-deps .` in the source folder; on macOS and "
+            "Windows models can be trained, converted and certified, but not run with our kernels",
         )
         return
     if version != __version__:

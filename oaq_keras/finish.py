@@ -5,10 +5,20 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+
 from oaq_keras.errors import CertificateError, UnsupportedError
-from oaq_keras.flatbuffer import Model, kind, read_model, tensor_name, type_name, write_model
+from oaq_keras.flatbuffer import (
+    Model,
+    constant,
+    kind,
+    read_model,
+    tensor_name,
+    type_name,
+    write_model,
+)
 from oaq_keras.inflate import inflate_layer
-from oaq_keras.int8_layers import int8_layers
+from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL
 
 LARGEST_INFLATION = 1.1
@@ -39,10 +49,11 @@ def finish(
     layers, skipped = int8_layers(model)
     for other in skipped:
         raise UnsupportedError(
-            f"Layer {other.name!r} was exported without int8 codes: {other.reason} "
-            "Quantize it too, or run that part of the model outside this file."
+            f"Layer {other.name!r} was exported without int8 codes: {other.reason}"
+            ". Quantize it too, or run that part of the model outside this file."
         )
     for layer in layers:
+        _check_bias(model, layer)
         layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
         wanted = first_layer_depth if layer.first else depth
         factor = inflate_layer(model, layer, layouts, wanted, accumulator_bits)
@@ -71,4 +82,18 @@ def _warn_of_float_operators(model: Model) -> None:
             f"The converter left these operators in float: {', '.join(floats)}. They run, but "
             "slower, and between conversions to and from int8.",
             stacklevel=4,
+        )
+
+
+def _check_bias(model: Model, layer: Int8Layer) -> None:
+    if layer.bias < 0:
+        return
+    codes = constant(model, model.subgraphs[layer.subgraph], layer.bias)
+    limits = np.iinfo(codes.dtype)
+    full = (codes == limits.max) | (codes == limits.min)
+    if full.any():
+        raise UnsupportedError(
+            f"Layer {layer.name!r} has {int(full.sum())} of {codes.size} biases beyond what int32 "
+            "holds at the scale of its input times that of its weights: weights or inputs are tiny "
+            "beside the bias. Scale the inputs up, or prune those channels. Nothing was exported."
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
-from oaq_keras.registry import is_dilated, is_relu, rule_of
+from oaq_keras.registry import is_relu, rule_of
 
 layers = keras.layers
 
@@ -141,8 +141,6 @@ def _is_fused(graph: Graph, node: Node, annotated: set[str]) -> bool:
     if len(consumers) != 1 or node.name in graph.outputs:
         return False
     follower = consumers[0]
-    if is_dilated(node.layer):
-        return False
     if follower.name not in annotated or _ends_in_relu(node):
         return False
     if isinstance(follower.layer, layers.BatchNormalization):
@@ -161,20 +159,31 @@ def _reads_input(graph: Graph, node: Node) -> bool:
     return not graph[name].inputs
 
 
+_RANK = 4
+"""Dimensions of what convolutions write."""
+
+
 def _check_foldable(graph: Graph, node: Node) -> None:
     source = graph[node.inputs[0]]
     activation = source.layer.get_config().get("activation", "linear")
     foldable = (
-        type(source.layer) in (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+        source.inputs != []
+        and bool(rule_of(source.layer).kernel)
         and activation == "linear"
         and len(graph.consumers(source.name)) == 1
         and source.name not in graph.outputs
-        and not is_dilated(source.layer)
     )
+    axis = node.layer.get_config()["axis"]
+    channels_last = (axis if isinstance(axis, int) else axis[0]) in (-1, _RANK - 1)
+    if foldable and rule_of(source.layer).kind != "dense" and not channels_last:
+        raise UnsupportedError(
+            f"BatchNormalization {node.name!r} has axis {axis}; it can be folded where it "
+            "normalizes the last axis, the channels."
+        )
     if not foldable:
         raise UnsupportedError(
             f"BatchNormalization {node.name!r} follows {source.name!r} "
             f"({type(source.layer).__name__}, activation {activation!r}) and cannot be folded. "
-            "Put it directly behind a convolution or Dense layer that has no activation, no "
-            "dilation and no other reader, or fold it into the weights."
+            "Put it directly behind a convolution or Dense layer that has no activation and no "
+            "other reader."
         )

@@ -87,6 +87,22 @@ class Graph:
             nodes[given.name] = given
         self._nodes = nodes
 
+    def swap(self, first: str, second: str) -> None:
+        """Exchanges two nodes with one input each, the second being the first's only reader."""
+        before, after = self._nodes[first], self._nodes[second]
+        for node in self.consumers(second):
+            node.inputs = [first if name == second else name for name in node.inputs]
+        self.outputs = [first if name == second else name for name in self.outputs]
+        before.inputs, after.inputs = [second], before.inputs
+        nodes: dict[str, Node] = {}
+        for node in self:
+            if node.name == first:
+                nodes[second] = after
+                nodes[first] = before
+            elif node.name != second:
+                nodes[node.name] = node
+        self._nodes = nodes
+
     def replace_layer(self, name: str, layer: Any, weights: list[Any]) -> None:
         """Puts another layer of the same name in a node's place."""
         node = self._nodes[name]
@@ -122,15 +138,11 @@ def read_model(model: Any) -> Graph:
     for entry in config["layers"]:
         name = entry["name"]
         calls = entry["inbound_nodes"]
-        if len(calls) > 1:
-            raise UnsupportedError(
-                f"Layer {name!r} is shared: it is called {len(calls)} times. "
-                "Give each call a layer of its own."
-            )
+        check_call_count(name, len(calls))
         inputs, arguments, as_list = _read_call(name, calls[0]) if calls else ([], {}, False)
         nodes.append(_copy(layers[name], inputs, arguments, as_list))
-    inputs = [entry[0] for entry in _entries(config["input_layers"])]
-    outputs = [entry[0] for entry in _entries(config["output_layers"])]
+    inputs = [entry[0] for entry in listed_entries(config["input_layers"])]
+    outputs = [entry[0] for entry in listed_entries(config["output_layers"])]
     return Graph(model.name, nodes, inputs, outputs)
 
 
@@ -165,15 +177,9 @@ def _is_functional(model: Any) -> bool:
 
 
 def _read_sequential(model: Any) -> Graph:
-    if not model.built:
-        raise UnsupportedError(
-            f"Sequential model {model.name!r} has no input shape yet. Start it with "
-            "keras.Input(shape=...), or call model.build(input_shape)."
-        )
-    names = [layer.name for layer in model.layers]
-    shape = model.input_shape
+    name = input_name(model)
     first = keras.layers.InputLayer(
-        batch_input_shape=shape, dtype=model.inputs[0].dtype, name=_unlike("input", names)
+        batch_input_shape=model.input_shape, dtype=model.inputs[0].dtype, name=name
     )
     nodes = [Node(first, [])]
     for layer in model.layers:
@@ -181,13 +187,33 @@ def _read_sequential(model: Any) -> Graph:
     return Graph(model.name, nodes, [first.name], [nodes[-1].name])
 
 
-def _unlike(wish: str, names: list[str]) -> str:
-    while wish in names:
-        wish += "_"
-    return wish
+def input_name(model: Any) -> str:
+    """A name for the input of a Sequential model, tf_keras or Keras 3.
+
+    Raises:
+      UnsupportedError: the model has no input shape yet.
+    """
+    if not model.built:
+        raise UnsupportedError(
+            f"Sequential model {model.name!r} has no input shape yet. Start it with "
+            "keras.Input(shape=...), or call model.build(input_shape)."
+        )
+    name = "input"
+    while any(layer.name == name for layer in model.layers):
+        name += "_"
+    return name
 
 
-def _entries(layers: Any) -> list[Any]:
+def check_call_count(name: str, calls: int) -> None:
+    """Refuses a layer that is called more than once."""
+    if calls > 1:
+        raise UnsupportedError(
+            f"Layer {name!r} is shared: it is called {calls} times. "
+            "Give each call a layer of its own."
+        )
+
+
+def listed_entries(layers: Any) -> list[Any]:
     """Input or output entries of a config, which holds a lone one without its list."""
     if isinstance(layers, dict):
         return list(layers.values())
@@ -196,7 +222,7 @@ def _entries(layers: Any) -> list[Any]:
 
 def _read_call(name: str, call: Any) -> tuple[list[str], dict[str, Any], bool]:
     """Names of the inputs, keyword arguments, and whether the layer took a list."""
-    entries = _entries(call)
+    entries = listed_entries(call)
     inputs = []
     arguments: dict[str, Any] = {}
     for entry in entries:

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from oaq_keras.accumulator import LayoutProof, limit, prove
+from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, LayoutProof, limit, prove
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Model, constant, quantization, tensor_name
 from oaq_keras.int8_layers import Int8Layer
@@ -17,7 +17,6 @@ from oaq_keras.layouts import Layout
 
 _MARGIN = 1.0005
 _PASSES = 20
-_PAIR_LIMIT = 2**15 - 1
 
 
 def inflate_layer(
@@ -86,7 +85,7 @@ def _load(
         proof: LayoutProof = prove(codes, layout, depth, width, accumulator_bits)
         loads.append(proof.worst_case / limit(accumulator_bits))
         if proof.pair_worst_case is not None:
-            loads.append(proof.pair_worst_case / _PAIR_LIMIT)
+            loads.append(proof.pair_worst_case / PAIR_LIMIT_POSITIVE)
     largest: NDArray[np.float64] = np.max(loads, axis=0)
     return largest
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.graph import Graph, Node
+from oaq_keras.graph import Graph, Node, check_call_count, input_name, listed_entries
+from oaq_keras.registry import NAMES, unsupported
 
 _INTERNAL_KEYS = ("quantization_config", "build_config")
 
@@ -34,33 +35,28 @@ def read_keras3_model(model: Any) -> Graph:
             "seen from outside. Build it with the functional API: keras.Model(inputs, outputs)."
         )
     config = model.get_config()
+    layers = {layer.name: layer for layer in model.layers}
     nodes = []
     for entry in config["layers"]:
         name, calls = entry["name"], entry["inbound_nodes"]
-        if len(calls) > 1:
+        check_call_count(name, len(calls))
+        if name not in layers:
             raise UnsupportedError(
-                f"Layer {name!r} is shared: it is called {len(calls)} times. "
-                "Give each call a layer of its own."
+                f"{name!r} ({entry['class_name']}) is a function of tensors, not a layer. Use a "
+                "layer instead, such as keras.layers.Add()([a, b]) for a + b."
             )
         inputs, as_list = _read_call(name, calls[0]) if calls else ([], False)
-        nodes.append(_translate(entry, model.get_layer(name), inputs, as_list))
+        nodes.append(_translate(entry, layers[name], inputs, as_list))
     return Graph(
         config["name"],
         nodes,
-        [entry[0] for entry in _entries(config["input_layers"])],
-        [entry[0] for entry in _entries(config["output_layers"])],
+        [entry[0] for entry in listed_entries(config["input_layers"])],
+        [entry[0] for entry in listed_entries(config["output_layers"])],
     )
 
 
 def _read_sequential(model: Any) -> Graph:
-    if not model.built:
-        raise UnsupportedError(
-            f"Sequential model {model.name!r} has no input shape yet. Start it with "
-            "keras.Input(shape=...), or call model.build(input_shape)."
-        )
-    name = "input"
-    while any(layer.name == name for layer in model.layers):
-        name += "_"
+    name = input_name(model)
     nodes = [Node(keras.layers.InputLayer(batch_input_shape=model.input_shape, name=name), [])]
     for layer in model.layers:
         entry = {
@@ -70,12 +66,6 @@ def _read_sequential(model: Any) -> Graph:
         }
         nodes.append(_translate(entry, layer, [nodes[-1].name], False))
     return Graph(model.name, nodes, [name], [nodes[-1].name])
-
-
-def _entries(layers: Any) -> list[Any]:
-    if isinstance(layers, dict):
-        return list(layers.values())
-    return [layers] if layers and isinstance(layers[0], str) else list(layers)
 
 
 def _read_call(name: str, call: dict[str, Any]) -> tuple[list[str], bool]:
@@ -115,20 +105,18 @@ def _translate(entry: dict[str, Any], layer: Any, inputs: list[str], as_list: bo
             f"Layer {name!r} is a model inside the model. Call its layers in the outer model "
             "instead."
         )
-    target = getattr(keras.layers, kind, None)
-    if target is None or not type(layer).__module__.startswith("keras."):
-        raise UnsupportedError(
-            f"Layer {name!r} is a {kind}, which tf_keras does not have. Use a layer of "
-            "keras.layers that both have, such as Add for a + b."
-        )
+    if kind not in (*NAMES, "Activation") or not type(layer).__module__.startswith("keras."):
+        raise unsupported(name, kind)
     config = {
         key: _plain(value) for key, value in entry["config"].items() if key not in _INTERNAL_KEYS
     }
     try:
-        copy = target.from_config(config)
-    except (TypeError, ValueError) as error:
+        copy = getattr(keras.layers, kind).from_config(config)
+    except Exception as error:  # whatever an older constructor makes of a newer setting
         raise UnsupportedError(
-            f"Layer {name!r} ({kind}) has a setting that tf_keras does not know: {error}"
+            f"Layer {name!r} ({kind}) has a setting that tf_keras does not know: "
+            f"{str(error).splitlines()[0][:200]} Build the layer with its activation as a layer of "
+            "its own and without custom objects."
         ) from error
     weights = [] if kind in ("Dropout", "SpatialDropout2D") else layer.get_weights()
     return Node(copy, inputs, weights, as_list)

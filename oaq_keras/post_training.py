@@ -36,6 +36,11 @@ def calibrate(model: Any, representative_dataset: Iterable[Any]) -> Any:
             "calibrate() takes a model from oaq_keras.quantize(), got one without formats. "
             "Call quantize(model) first."
         )
+    if not callable(representative_dataset) and not isinstance(representative_dataset, Iterable):
+        raise UnsupportedError(
+            "representative_dataset is an iterable of batches, or a callable that returns one; "
+            f"got {type(representative_dataset).__name__}."
+        )
     batches = (
         representative_dataset() if callable(representative_dataset) else (representative_dataset)
     )
@@ -86,7 +91,13 @@ def _inputs(model: Any, batch: Any) -> Any:
         )
     tensors = []
     for value, expected in zip(given, model.inputs, strict=True):
-        tensor = tf.cast(tf.convert_to_tensor(value), expected.dtype)
+        tensor = tf.convert_to_tensor(value)
+        if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
+            raise UnsupportedError(
+                f"A batch of representative_dataset holds {tensor.dtype.name}, input "
+                f"{expected.name!r} takes {expected.dtype.name}."
+            )
+        tensor = tf.cast(tensor, expected.dtype)
         if not expected.shape.is_compatible_with(tensor.shape):
             raise UnsupportedError(
                 f"A batch of representative_dataset has shape {tuple(tensor.shape)}, input "

@@ -76,7 +76,7 @@ def quantize(
 def _check(options: Options) -> None:
     for name in ("depth", "first_layer_depth"):
         value = getattr(options, name)
-        if not isinstance(value, int) or not 1 <= value <= NEVER_DRAINED:
+        if type(value) is not int or not 1 <= value <= NEVER_DRAINED:
             raise ValueError(
                 f"{name} is a number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
                 f"got {value!r}."

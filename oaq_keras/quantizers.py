@@ -26,7 +26,7 @@ CALIBRATION_STEPS = 8
 _MOVING_AVERAGE = 0.99
 _GUARD_PASSES = 3
 _GUARD_MARGIN = 1.005
-_SMALLEST_SCALE = 1e-9
+_DEAD = 1e-20
 _SMALLEST_CLIP = 1e-5
 _CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
@@ -52,6 +52,17 @@ class FormatTable:
         """Enters a format that a quantizer built."""
         self._variables[name] = variables
         self._widths[name] = width
+
+    def scale(self, name: str | None) -> float | None:
+        """Real value of one code step of a format; None where the format is unknown."""
+        variables = None if name is None else self._variables.get(name)
+        if variables is None:
+            return None
+        if "low" in variables:
+            span = max(float(variables["high"]), 0.0) - min(float(variables["low"]), 0.0)
+        else:
+            span = 2.0 ** float(variables["log2_clip"])
+        return span / float(self.width(name))
 
     def width(self, name: str | None) -> Any:
         """Hi - lo of a format in codes, a float32 scalar; 255 where the format is unknown."""
@@ -233,6 +244,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         input_format: str | None = None,
         regularization: float = 0.0,
         mac_share: float = 1.0,
+        reads_input: bool = False,
+        normalization: str | None = None,
         table: FormatTable | None = None,
     ) -> None:
         """Makes a quantizer.
@@ -246,6 +259,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           input_format: name of the input's format in the table; None counts as unknown.
           regularization: lambda.
           mac_share: this layer's share of the model's multiplications.
+          reads_input: whether `depth` is that of layers that read the model's input.
+          normalization: the BatchNormalization that the converter folds into the layer.
           table: the model's activation formats; by default those of the current scope.
 
         Raises:
@@ -264,12 +279,14 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.input_format = input_format
         self.regularization = regularization
         self.mac_share = mac_share
+        self.reads_input = reads_input
+        self.normalization = normalization
         self.table = table or _table.get() or FormatTable()
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
-        self._kernel = getattr(layer.layer, attribute)
+        self.kernel = getattr(layer.layer, attribute)
         if self.regularization:
             layer.add_loss(self.penalty)
         return {}
@@ -292,17 +309,25 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """
         return self._first_scale(flat) * self._inflation(flat)
 
+    def current_scale(self) -> Any:
+        """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
+        return self.scale(self._flat(self.kernel))
+
+    def channel_view(self, kernel: Any) -> Any:
+        """A kernel as [products, output channels]."""
+        return kernel.reshape(tuple(self._flat(kernel).shape))
+
     def inflation(self) -> Any:
         """alpha: by how much scales exceed those of plain int8, for the kernel it was built for.
 
         Returns:
           float32 [channels] >= 1, or a scalar for dense kernels.
         """
-        return self._inflation(self._flat(self._kernel))
+        return self._inflation(self._flat(self.kernel))
 
     def penalty(self) -> Any:
         """The layer's term of the overflow regularization, a float32 scalar."""
-        flat = self._flat(self._kernel)
+        flat = self._flat(self.kernel)
         excess = tf.nn.relu(_log2(self._load(flat / self._first_scale(flat))))
         return self.regularization * self.mac_share * tf.reduce_mean(tf.square(excess))
 
@@ -325,7 +350,11 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def _first_scale(self, flat: Any) -> Any:
         largest = tf.reduce_max(tf.abs(flat), axis=None if self.kind == "dense" else 0)
-        return tf.stop_gradient(tf.maximum(largest / float(CODES.weight_max), _SMALLEST_SCALE))
+        # A channel without weights takes the others' scale: a tiny one would not hold its bias.
+        others = tf.reduce_max(largest)
+        spare = tf.where(others > _DEAD, others, 1.0)
+        largest = tf.where(largest > _DEAD, largest, spare)
+        return tf.stop_gradient(largest / float(CODES.weight_max))
 
     def _load(self, codes: Any) -> Any:
         return worst_case_load(
@@ -349,6 +378,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "input_format": self.input_format,
             "regularization": self.regularization,
             "mac_share": self.mac_share,
+            "reads_input": self.reads_input,
+            "normalization": self.normalization,
         }
 
 

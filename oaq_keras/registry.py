@@ -8,6 +8,7 @@ from oaq_keras._keras import keras, tfmot
 from oaq_keras.configs import OverflowAwareQuantizeConfig
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
+from oaq_keras.tflite_layers import TFLITE_LAYERS
 
 layers = keras.layers
 
@@ -54,6 +55,18 @@ RULES: dict[Any, LayerRule] = {
     layers.Softmax: LayerRule("fixed"),
 }
 
+RULES.update({ours: RULES[theirs] for theirs, ours in TFLITE_LAYERS.items()})
+NAMES = sorted(kind.__name__ for kind in RULES if kind not in TFLITE_LAYERS.values())
+"""Names of the layers that have a rule, beside Activation."""
+
+
+def unsupported(name: str, kind: str) -> UnsupportedError:
+    """The error for a layer without a rule."""
+    return UnsupportedError(
+        f"Layer {name!r} is a {kind}, which cannot be quantized. Supported: {', '.join(NAMES)}, "
+        "and Activation with relu, relu6 or softmax."
+    )
+
 
 def rule_of(layer: Any) -> LayerRule:
     """The rule for a layer.
@@ -77,12 +90,36 @@ def rule_of(layer: Any) -> LayerRule:
             "run it on the .tflite file's output."
         )
     if rule is None:
-        known = ", ".join(sorted(kind.__name__ for kind in RULES))
-        raise UnsupportedError(
-            f"Layer {layer.name!r} is a {type(layer).__name__}, which cannot be quantized. "
-            f"Supported: {known}, and Activation with relu, relu6 or softmax."
-        )
+        raise unsupported(layer.name, type(layer).__name__)
+    _check_settings(layer)
     return rule
+
+
+def _check_settings(layer: Any) -> None:
+    """Refuses settings that Keras takes and that cannot be quantized or exported."""
+    config = layer.get_config()
+    if config.get("data_format") == "channels_first":
+        raise UnsupportedError(
+            f"Layer {layer.name!r} has data_format 'channels_first'; TFLite computes channels "
+            "last. Build the model with data_format='channels_last'."
+        )
+    policy = config.get("dtype", "float32")
+    policy = policy["config"]["name"] if isinstance(policy, dict) else policy
+    if rule_has_weights(layer) and policy != "float32":
+        raise UnsupportedError(
+            f"Layer {layer.name!r} has the dtype policy {policy!r}; formats are trained in "
+            "float32. Build the model under the policy 'float32'."
+        )
+    if config.get("activity_regularizer") is not None:
+        raise UnsupportedError(
+            f"Layer {layer.name!r} has an activity_regularizer, which does not work inside tfmot's "
+            "wrapper. Leave it out, or add its loss to the model with add_loss()."
+        )
+
+
+def rule_has_weights(layer: Any) -> bool:
+    """Whether a layer sums products or normalizes."""
+    return bool(RULES[type(layer)].kernel) or type(layer) is layers.BatchNormalization
 
 
 def is_relu(layer: Any) -> bool:
@@ -95,12 +132,6 @@ def is_relu(layer: Any) -> bool:
         and not config["threshold"]
         and config["max_value"] in (None, 6.0)
     )
-
-
-def is_dilated(layer: Any) -> bool:
-    """TensorFlow dilates between SPACE_TO_BATCH_ND and its inverse, behind which nothing fuses."""
-    rate = layer.get_config().get("dilation_rate", 1)
-    return any(step > 1 for step in (rate if isinstance(rate, (list, tuple)) else [rate]))
 
 
 class OverflowAwareQuantizeRegistry(tfmot.quantization.keras.QuantizeRegistry):

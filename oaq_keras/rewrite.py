@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from oaq_keras.associated_files import keep_associated_files
+from oaq_keras.certification import check_certificate
 from oaq_keras.custom_ops import (
     BUILTIN_TO_CUSTOM,
     CUSTOM_TO_BUILTIN,
@@ -24,6 +26,7 @@ from oaq_keras.flatbuffer import (
     Operator,
     Source,
     builtin_code,
+    load_bytes,
     quantization,
     read_model,
     write_model,
@@ -54,9 +57,12 @@ def to_custom_ops(model: Source) -> bytes:
 
     Raises:
       ModelFileError: not a model, or a damaged one.
+      CertificateError: the file's certificate is not that of its codes.
       UnsupportedError: there is no int8 layer that could be rewritten.
     """
-    parsed = read_model(model)
+    given = load_bytes(model)
+    parsed = read_model(given)
+    check_certificate(parsed)
     layers, _ = int8_layers(parsed)
     changed = [layer for layer in layers if not layer.custom and _expressible(parsed, layer)]
     if not changed and not any(layer.custom for layer in layers):
@@ -84,7 +90,7 @@ def to_custom_ops(model: Source) -> bytes:
         operator.customOptionsFormat = schema.CustomOptionsFormat.FLEXBUFFERS
         codes.assign(operator, BUILTIN_TO_CUSTOM[layer.kind], _CUSTOM_VERSION)
     codes.drop_unused()
-    return write_model(parsed)
+    return keep_associated_files(given, write_model(parsed))
 
 
 def to_builtin_ops(model: Source) -> bytes:
@@ -98,10 +104,13 @@ def to_builtin_ops(model: Source) -> bytes:
 
     Raises:
       ModelFileError: not a model, or a damaged one.
+      CertificateError: the file's certificate is not that of its codes.
       UnsupportedError: an operator limits its output codes more tightly than its fused activation,
         which the builtin operator would not do.
     """
-    parsed = read_model(model)
+    given = load_bytes(model)
+    parsed = read_model(given)
+    check_certificate(parsed)
     layers, _ = int8_layers(parsed)
     codes = _OperatorCodes(parsed)
     for layer in layers:
@@ -121,7 +130,7 @@ def to_builtin_ops(model: Source) -> bytes:
         operator.builtinOptionsType, operator.builtinOptions = _builtin_options(layer)
         codes.assign(operator, layer.kind, options.builtin_version)
     codes.drop_unused()
-    return write_model(parsed)
+    return keep_associated_files(given, write_model(parsed))
 
 
 def _expressible(model: Model, layer: Int8Layer) -> bool:

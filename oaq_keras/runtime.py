@@ -83,10 +83,15 @@ class Interpreter(litert.Interpreter):
                 num_threads=num_threads,
                 **litert_options,
             )
-        except ValueError as error:
-            if "Flatbuffer" not in str(error):
-                raise
-            raise ModelFileError(_not_a_model(model_path, str(error))) from error
+        except (ValueError, RuntimeError) as error:
+            text = str(error)
+            if "oaq:" in text:
+                # What the runtime adds about an operator that it does not know would mislead.
+                said = text[text.index("oaq:") :].partition("Encountered unresolved")[0].strip()
+                raise ModelFileError(_not_a_model(model_path, said)) from error
+            if "Flatbuffer" in text or "Node number" in text:
+                raise ModelFileError(_not_a_model(model_path, text)) from error
+            raise
 
     def plan(self) -> Plan:
         """What our kernels decided, operator by operator."""

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from oaq_keras._keras import tfmot
+from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import canonicalize
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
 from oaq_keras.format_assignment import Assignment, assign_formats
@@ -66,7 +66,9 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
     def apply(self, model: Any, layer_quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Returns the prepared model and the QuantizeConfig of each of its layers.
 
-        Layers that are not annotated stay float. A config given with an annotation is kept.
+        Layers that are not annotated stay float; `convert` refuses a model in which such a layer
+        has weights, since its sums would be proven by nobody. A config given with an annotation
+        is kept.
 
         Raises:
           UnsupportedError: a layer that cannot be quantized, by name.
@@ -77,7 +79,8 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         table = FormatTable()
         for name in assignment.inputs:
             quantizer = ActivationQuantizer("open", assignment.formats[name], table=table)
-            graph.insert_after(name, QuantizeInput(quantizer, name=f"quantize_{name}"))
+            label = graph.free_name(f"quantize_{name}")
+            graph.insert_after(name, QuantizeInput(quantizer, name=label))
         prepared = build_model(graph)
         configs = self._configs(graph, prepared, assignment, table)
         for name, given in layer_quantize_map.items():
@@ -105,6 +108,8 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     input_format=assignment.kernels[name],
                     regularization=options.regularization,
                     mac_share=macs[name] / total,
+                    reads_input=first,
+                    normalization=_normalization(graph, name),
                     table=table,
                 )
             if name in assignment.formats:
@@ -120,3 +125,11 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 rule.kernel if weights else None, weights, output
             )
         return configs
+
+
+def _normalization(graph: Graph, name: str) -> str | None:
+    """The BatchNormalization that the converter folds into a layer."""
+    for node in graph.consumers(name):
+        if isinstance(node.layer, keras.layers.BatchNormalization):
+            return node.name
+    return None

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from oaq_keras import cli, flatbuffer, library
-from oaq_keras.certificate import Certificate
-from oaq_keras.certification import attach_certificate, certify
+from oaq_keras.certificate import METADATA, Certificate
+from oaq_keras.certification import certify
 from oaq_keras.errors import LibraryError
 from tests.models import small_network
 
@@ -84,9 +84,17 @@ class TestCertify:
     def test_edited_certificate_is_refused(
         self, refused: Path, proven: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        refused.write_bytes(attach_certificate(refused, certify(proven)))
+        forge(refused, proven)
         assert cli.main(["certify", str(refused)]) == cli.REFUSED
         assert one_line(capsys.readouterr().err)
+
+
+def forge(target: Path, source: Path) -> None:
+    """Gives a file the certificate of another's codes."""
+    model = flatbuffer.read_model(target)
+    certificate = certify(source).to_json().encode()
+    flatbuffer.set_metadata(model, METADATA, certificate)
+    target.write_bytes(flatbuffer.write_model(model))
 
 
 class TestInspect:
@@ -130,12 +138,21 @@ class TestInspect:
     def test_edited_certificate_is_named(
         self, refused: Path, proven: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        refused.write_bytes(attach_certificate(refused, certify(proven)))
+        forge(refused, proven)
         assert cli.main(["inspect", str(refused)]) == cli.OK
         assert "not certified" in capsys.readouterr().out
 
 
 class TestConvert:
+    def test_forged_certificate_goes_into_no_new_file(
+        self, refused: Path, proven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        forge(refused, proven)
+        command = ["convert", str(refused), str(tmp_path / "out.tflite"), "--ops", "custom"]
+        assert cli.main(command) == cli.REFUSED
+        assert one_line(capsys.readouterr().err)
+        assert not (tmp_path / "out.tflite").exists()
+
     def test_changes_operators_and_no_code(self, proven: Path, tmp_path: Path) -> None:
         custom, back = tmp_path / "custom.tflite", tmp_path / "back.tflite"
         assert cli.main(["convert", str(proven), str(custom), "--ops", "custom"]) == cli.OK

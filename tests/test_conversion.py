@@ -97,6 +97,25 @@ def test_signature_keeps_the_names_of_the_model(builtin_file: bytes) -> None:
     assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["classes"]}}
 
 
+@pytest.mark.parametrize(("depth", "first"), [(8, 16), (2, 4), (1, 1), (16, 2)])
+def test_depths_of_first_and_other_layers_stay_theirs(depth: int, first: int) -> None:
+    model = oaq_keras.post_training_quantize(
+        sequential_network(keras), [images(16)], depth=depth, first_layer_depth=first
+    )
+    certificate = oaq_keras.certify(oaq_keras.convert(model))
+    assert (certificate.depth, certificate.first_layer_depth) == (depth, first)
+    assert certificate.proven
+
+
+def test_a_layer_may_have_the_name_of_ours() -> None:
+    inputs = keras.Input((4, 4, 3), name="x")
+    outputs = keras.layers.Conv2D(2, 1, name="quantize_x")(inputs)
+    model = oaq_keras.post_training_quantize(
+        keras.Model(inputs, outputs), [np.ones((1, 4, 4, 3), np.float32)]
+    )
+    assert oaq_keras.certify(oaq_keras.convert(model)).proven
+
+
 @pytest.mark.parametrize("depth", [8, 32, oaq_keras.NEVER_DRAINED])
 def test_depth_asked_for_is_the_depth_proven(depth: int) -> None:
     model = oaq_keras.post_training_quantize(

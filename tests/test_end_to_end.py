@@ -61,6 +61,18 @@ def _twice_read_input(x: Any) -> Any:
     )
 
 
+def _as_if_trained(model: Any) -> None:
+    """Biases, gammas of both signs, and statistics that are not those of a new model."""
+    rng = np.random.default_rng(4)
+    for layer in model.layers:
+        values = layer.get_weights()
+        if isinstance(layer, L.BatchNormalization):
+            *affine, mean, variance = (rng.normal(size=value.shape) for value in values)
+            layer.set_weights([*affine, mean, 0.5 + variance**2])
+        elif values:
+            layer.set_weights([w if w.ndim > 1 else 0.5 * rng.normal(size=w.shape) for w in values])
+
+
 STRUCTURES = {
     "dense alone": (_block(L.Dense(2)), (7,)),
     "dense on images": (_block(L.Dense(8, activation="relu"), L.Dense(3)), (5, 5, 3)),
@@ -104,6 +116,21 @@ STRUCTURES = {
         ),
         (9, 9, 3),
     ),
+    "dilated and normalized": (
+        _block(
+            L.DepthwiseConv2D(3, dilation_rate=2, padding="same"),
+            L.BatchNormalization(),
+            L.ReLU(),
+            L.Conv2D(6, 3, dilation_rate=2, use_bias=False),
+            L.BatchNormalization(),
+            L.ReLU(6.0),
+        ),
+        (9, 9, 3),
+    ),
+    "ReLU behind a pool": (
+        _block(L.Conv2D(8, 3), L.MaxPooling2D(2), L.ReLU(6.0), L.Conv2D(4, 1)),
+        (8, 8, 3),
+    ),
     "softmax inside": (_block(L.Conv2D(4, 1), L.Softmax(), L.Conv2D(4, 1)), (5, 5, 3)),
 }
 
@@ -115,7 +142,9 @@ def test_structures_run_on_int16_as_trained(structure: str) -> None:
     keras.utils.set_random_seed(2)
     inputs = keras.Input(shape)
     x = np.random.default_rng(2).normal(size=(6, *shape)).astype(np.float32)
-    model = oaq_keras.post_training_quantize(keras.Model(inputs, make(inputs)), [x])
+    float_model = keras.Model(inputs, make(inputs))
+    _as_if_trained(float_model)
+    model = oaq_keras.post_training_quantize(float_model, [x])
     builtin = oaq_keras.convert(model, ops="builtin")
     assert oaq_keras.certify(builtin).proven
     reference = Interpreter(model_content=builtin, **REFERENCE)
@@ -131,6 +160,45 @@ def test_structures_run_on_int16_as_trained(structure: str) -> None:
         np.testing.assert_array_equal(ours.get_tensor(detail["index"]), answer)
         errors = [np.abs(answer - t).max() for t in trained if t.shape == answer.shape]
         assert min(errors) < 0.03 * max(np.abs(t).max() for t in trained)
+
+
+DEAD = {
+    "conv": L.Conv2D(4, 3, padding="same"),
+    "depthwise": L.DepthwiseConv2D(3, padding="same"),
+    "dense": L.Dense(4),
+}
+
+
+@pytest.mark.parametrize("fill", [0.0, 1e-12])
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("kind", DEAD)
+def test_dead_channels_harm_no_other(kind: str, normalized: bool, fill: float) -> None:
+    layer = type(DEAD[kind]).from_config(DEAD[kind].get_config())
+    inputs = keras.Input((6, 6, 4))
+    outputs = layer(inputs)
+    norm = L.BatchNormalization()
+    if normalized:
+        outputs = norm(outputs)
+    model = keras.Model(inputs, outputs)
+    kernel, bias = layer.get_weights()
+    if kind == "depthwise":
+        kernel[:, :, 0] = fill
+    elif kind == "conv":
+        kernel[..., 0] = fill
+    layer.set_weights([kernel, np.ones_like(bias)])
+    if normalized:
+        gamma, _, mean, variance = norm.get_weights()
+        factors, betas = np.array([1, fill, -1, 1e-5]), np.array([1, 1, 1, 2])
+        norm.set_weights([gamma * factors, betas, mean + 0.3, variance])
+    x = np.random.default_rng(1).normal(size=(4, 6, 6, 4)).astype(np.float32)
+    quantized = oaq_keras.post_training_quantize(model, [x])
+    before = quantized.get_weights()
+    content = oaq_keras.convert(quantized, ops="builtin")
+    for old, new in zip(before, quantized.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    answers = _run(Interpreter(model_content=content, **REFERENCE), x)
+    expected = quantized.predict(x, verbose=0)
+    assert np.abs(answers - expected).max() < 0.02 * np.abs(expected).max()
 
 
 @pytest.fixture(scope="module", params=CASES)

@@ -99,6 +99,11 @@ def _functional(build: Any, shape: tuple[int, ...] = (8, 8, 3)) -> Any:
     return keras.Model(inputs, build(inputs))
 
 
+def _functional3(build: Any) -> Any:
+    inputs = keras3.Input((8, 8, 3))
+    return keras3.Model(inputs, build(inputs))
+
+
 class _Subclassed(keras.Model):
     def call(self, inputs: Any) -> Any:
         return inputs
@@ -138,6 +143,38 @@ REFUSED = {
         ),
         "'norm' follows",
     ),
+    "operator, Keras 3": (lambda: _functional3(lambda x: x + 1.0), "keras.layers.Add"),
+    "lambda, Keras 3": (lambda: _functional3(keras3.layers.Lambda(abs, name="f")), "'f' is a Lam"),
+    "leaky ReLU, Keras 3": (
+        lambda: _functional3(keras3.layers.LeakyReLU(name="leak")),
+        "'leak' is a LeakyReLU",
+    ),
+    "channels first": (
+        lambda: _functional(keras.layers.Conv2D(3, 1, data_format="channels_first", name="first")),
+        "'first' has data_format",
+    ),
+    "half precision": (
+        lambda: _functional(keras.layers.Conv2D(3, 1, dtype="mixed_float16", name="half")),
+        "'half' has the dtype policy 'mixed_float16'",
+    ),
+    "activity": (
+        lambda: _functional(keras.layers.Conv2D(3, 1, activity_regularizer="l2", name="act")),
+        "'act' has an activity_regularizer",
+    ),
+    "normalized rows": (
+        lambda: _functional(
+            lambda x: keras.layers.BatchNormalization(axis=1, name="rows")(
+                keras.layers.Conv2D(3, 1)(x)
+            )
+        ),
+        "'rows' has axis",
+    ),
+    "ReLU behind an average": (
+        lambda: _functional(
+            lambda x: keras.layers.ReLU(name="late")(keras.layers.AveragePooling2D(2)(x))
+        ),
+        "'late' follows AveragePooling2D",
+    ),
     "leaky ReLU": (
         lambda: _functional(keras.layers.LeakyReLU(name="leak")),
         "'leak' is a LeakyReLU",
@@ -168,6 +205,7 @@ def test_what_cannot_be_quantized_is_refused_by_name(case: str) -> None:
     [
         {"depth": 0},
         {"depth": 2.5},
+        {"depth": True},
         {"first_layer_depth": -4},
         {"accumulator_bits": 17},
         {"regularization": -1.0},

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thousands of single ops with parameters that Hypothesis chooses, against the reference kernels.
+
+Every case runs in int16 and exact, on one thread and on two, and must give the reference's bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oaq_keras.errors import LibraryError
+from oaq_keras.library import library_path
+from tests.models import SAME, ModelBuilder
+
+litert = pytest.importorskip("ai_edge_litert.interpreter")
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+
+CASES_AN_EXAMPLE = 10
+CODES = st.integers(-128, 127)
+EDGES = st.sampled_from([-128, 127, 0, -1])
+
+
+@pytest.fixture(scope="module")
+def library() -> str:
+    try:
+        return str(library_path())
+    except LibraryError as error:
+        pytest.skip(str(error))
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One spatial axis of the input and the filter on it."""
+
+    size: int
+    filter: int
+    stride: int
+    dilation: int
+
+    def output(self, padding: int) -> int:
+        effective = (self.filter - 1) * self.dilation + 1
+        covered = self.size if padding == SAME else self.size - effective + 1
+        return -(-covered // self.stride)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """An op, or what is left to chance: `seed` draws codes and scales."""
+
+    kind: str
+    batch: int
+    axes: tuple[Axis, Axis]
+    padding: int
+    activation: int
+    channels: int  # of the input, of a group
+    groups: int
+    filters: int  # of a group; the depth multiplier of a depthwise convolution
+    bias: bool
+    per_channel: bool
+    one_zero_point: bool
+    keep_num_dims: bool
+    largest: int  # weight code
+    input_zero_point: int
+    output_zero_point: int
+    limits: tuple[int, int] | None  # what MINIMUM and MAXIMUM keep the input within
+    spread: float  # log2 of the output scale over one that suits the sums
+    resized: bool  # the file says one image, the runtime asks for `batch`
+    seed: int
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        taps = (self.axes[0].filter, self.axes[1].filter)
+        return {
+            "CONV_2D": (self.groups * self.filters, *taps, self.channels),
+            "DEPTHWISE_CONV_2D": (1, *taps, self.channels * self.filters),
+            "FULLY_CONNECTED": (self.filters, self.channels),
+        }[self.kind]
+
+    def input_shape(self, batch: int) -> tuple[int, ...]:
+        size = (self.axes[0].size, self.axes[1].size)
+        return (batch, *size, self.groups * self.channels)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        if self.kind == "FULLY_CONNECTED":
+            rows = self.input_shape(self.batch)[:-1]
+            return (*(rows if self.keep_num_dims else [math.prod(rows)]), self.filters)
+        axis = 3 if self.kind == "DEPTHWISE_CONV_2D" else 0
+        size = [a.output(self.padding) for a in self.axes]
+        return (self.batch, *size, self.weights_shape[axis])
+
+
+@st.composite
+def axes(draw: Callable[[Any], Any], padding: int, large: bool) -> Axis:
+    taps = draw(st.integers(1, 5))
+    dilation = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    effective = (taps - 1) * dilation + 1
+    least = 1 if padding == SAME else effective
+    return Axis(
+        size=least + draw(st.integers(12, 20) if large else st.integers(0, 7)),
+        filter=taps,
+        stride=draw(st.sampled_from([1, 1, 2, 3])),
+        dilation=dilation,
+    )
+
+
+@st.composite
+def cases(draw: Callable[[Any], Any], kind: str) -> Case:
+    # Only ops of many products are worth a second thread.
+    large = draw(st.integers(0, 5)) == 0
+    padding = draw(st.sampled_from([0, 1]))
+    ends = draw(st.none() | st.tuples(CODES, CODES))
+    grouped = kind == "CONV_2D" and draw(st.integers(0, 3)) == 0
+    depthwise = kind == "DEPTHWISE_CONV_2D"
+    return Case(
+        kind=kind,
+        batch=draw(st.integers(1, 3)),
+        axes=(draw(axes(padding, large)), draw(axes(padding, large))),
+        padding=padding,
+        activation=draw(st.integers(0, 3)),
+        channels=draw(st.integers(1, 40) if large or depthwise else st.integers(1, 20)),
+        groups=draw(st.integers(2, 4)) if grouped else 1,
+        filters=draw(st.integers(1, 4) if depthwise else st.integers(1, 24 if large else 10)),
+        bias=draw(st.booleans()),
+        per_channel=draw(st.booleans()),
+        one_zero_point=draw(st.booleans()),
+        keep_num_dims=draw(st.booleans()),
+        largest=draw(st.sampled_from([128, 127, 127, 40, 8, 1])),
+        input_zero_point=draw(EDGES | CODES),
+        output_zero_point=draw(EDGES | CODES),
+        limits=None if ends is None else (min(ends), max(ends)),
+        spread=draw(st.sampled_from([0.0, 0.0, -3.0, 3.0, 9.0, -9.0])),
+        resized=draw(st.booleans()),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+def limited(builder: ModelBuilder, source: int, limits: tuple[int, int]) -> int:
+    for kind, code in (("MINIMUM", limits[1]), ("MAXIMUM", limits[0])):
+        given = builder.graph.tensors[source].quantization
+        limit = builder.tensor(
+            f"limit_{kind}",
+            (1,),
+            given.scale,
+            int(given.zeroPoint[0]),
+            data=np.array([code], np.int8),
+        )
+        output = builder.like(source, f"after_{kind}")
+        source = builder.op(kind, [source, limit], output, schema.MaximumMinimumOptionsT())
+    return source
+
+
+def options_of(case: Case) -> Any:
+    if case.kind == "FULLY_CONNECTED":
+        options = schema.FullyConnectedOptionsT()
+        options.keepNumDims = case.keep_num_dims
+    else:
+        depthwise = case.kind == "DEPTHWISE_CONV_2D"
+        options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+        if depthwise:
+            options.depthMultiplier = case.filters
+        options.padding = case.padding
+        options.strideH, options.strideW = (a.stride for a in case.axes)
+        options.dilationHFactor, options.dilationWFactor = (a.dilation for a in case.axes)
+    options.fusedActivationFunction = case.activation
+    return options
+
+
+def model(case: Case, rng: np.random.Generator) -> bytes:
+    builder = ModelBuilder()
+    scale = rng.uniform(0.001, 0.5)
+    source = builder.input(case.input_shape(1 if case.resized else case.batch), scale)
+    builder.graph.tensors[source].quantization.zeroPoint[:] = case.input_zero_point
+    source = source if case.limits is None else limited(builder, source, case.limits)
+    axis = 3 if case.kind == "DEPTHWISE_CONV_2D" else 0
+    shape = case.weights_shape
+    channels = shape[axis]
+    codes = rng.integers(-case.largest, min(case.largest, 127), shape, endpoint=True)
+    scales = rng.uniform(0.002, 0.02, channels if case.per_channel else 1)
+    weights = builder.tensor("weights", shape, scales, 0, codes.astype(np.int8), axis=axis)
+    if case.one_zero_point:
+        builder.graph.tensors[weights].quantization.zeroPoint = np.zeros(1, np.int64)
+    inputs = [source, weights]
+    if case.bias:
+        values = rng.integers(-(2**13), 2**13, channels).astype(np.int32)
+        inputs.append(builder.tensor("bias", (channels,), scales * scale, 0, values, "int32"))
+    elif case.kind == "FULLY_CONNECTED" or rng.integers(2):
+        inputs.append(-1)
+    products = codes.size // channels
+    suitable = scale * scales.mean() * case.largest * math.sqrt(products)
+    output = builder.tensor(
+        "output", case.output_shape, suitable * 2**case.spread, case.output_zero_point
+    )
+    return builder.build(builder.op(case.kind, inputs, output, options_of(case)))
+
+
+def answer(
+    content: bytes, value: np.ndarray[Any, Any], resized: bool, delegates: Any = None
+) -> np.ndarray[Any, Any]:
+    interpreter = litert.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+        experimental_delegates=delegates,
+    )
+    if resized:
+        # Once in the file's shape first: what is left of it must not matter.
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+        interpreter.resize_tensor_input(0, value.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], value)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def check(library: str, case: Case) -> None:
+    rng = np.random.default_rng(case.seed)
+    content = model(case, rng)
+    value = rng.integers(-128, 127, case.input_shape(case.batch), endpoint=True).astype(np.int8)
+    expected = answer(content, value, case.resized)
+    assert expected.shape == case.output_shape
+    for plan in ("int16", "exact"):
+        for threads in ("1", "2"):
+            options = {"builtin": "1", "plan": plan, "num_threads": threads}
+            delegate = litert.load_delegate(library, options)
+            actual = answer(content, value, case.resized, [delegate])
+            np.testing.assert_array_equal(actual, expected, f"{plan}, {threads} threads")
+
+
+@pytest.mark.parametrize(
+    ("kind", "examples"), [("CONV_2D", 80), ("DEPTHWISE_CONV_2D", 70), ("FULLY_CONNECTED", 60)]
+)
+def test_ops_equal_the_reference(library: str, kind: str, examples: int) -> None:
+    checked = 0
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(cases(kind), min_size=CASES_AN_EXAMPLE, max_size=CASES_AN_EXAMPLE))
+    def sweep(drawn: list[Case]) -> None:
+        nonlocal checked
+        for case in drawn:
+            check(library, case)
+            checked += 1
+
+    sweep()
+    assert checked >= examples * CASES_AN_EXAMPLE
