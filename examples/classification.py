@@ -9,11 +9,17 @@ budget, converts both, and prints what the .tflite files answer and how fast.
 """
 
 import json
+import os
 import statistics
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same figures on every CPU
+
+import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
@@ -28,15 +34,15 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "npz with x_train, y_train, x_test, y_test; default: digits")
 flags.DEFINE_string("model", None, "float weights to start from, a Keras .h5 file")
 flags.DEFINE_string("output", "build/classification", "folder for models, certificates, picture")
-flags.DEFINE_integer("float_epochs", 30, "epochs of float training, where no --model is given")
-flags.DEFINE_integer("epochs", 10, "epochs of fine-tuning, the same for stock and ours")
+flags.DEFINE_integer("float_epochs", 30, "epochs of float training without --model", lower_bound=1)
+flags.DEFINE_integer("epochs", 10, "epochs of fine-tuning, for stock and ours", lower_bound=1)
 flags.DEFINE_float("learning_rate", 1e-3, "of Adam in fine-tuning; decays to zero")
-flags.DEFINE_integer("batch", 32, "batch size in training")
-flags.DEFINE_integer("depth", 16, "accumulation depth T to prove")
+flags.DEFINE_integer("batch", 32, "batch size in training", lower_bound=1)
+flags.DEFINE_integer("depth", 16, "accumulation depth T to prove", lower_bound=1)
 flags.DEFINE_float("regularization", 0.01, "lambda of the overflow regularization")
 flags.DEFINE_bool("augment", False, "flip and shift training images")
-flags.DEFINE_integer("test_images", 0, "test images to use, 0 for all")
-flags.DEFINE_integer("latency_runs", 200, "timed inferences of each file, in turn")
+flags.DEFINE_integer("test_images", 0, "test images to use, 0 for all", lower_bound=0)
+flags.DEFINE_integer("latency_runs", 200, "timed inferences of each file, in turn", lower_bound=1)
 flags.DEFINE_integer("seed", 1, "seed of everything random")
 
 Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -44,6 +50,7 @@ Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def main(_: Any) -> None:
     """Runs the comparison."""
+    mpl.use("agg")  # no window; and a missing matplotlib is noticed before the training
     keras.utils.set_random_seed(FLAGS.seed)
     data = load_data(FLAGS.data)
     folder = Path(FLAGS.output)
@@ -119,11 +126,12 @@ def load_data(path: str | None) -> Data:
         ) from error
     x_train, y_train, x_test, y_test = arrays
     for images, labels in ((x_train, y_train), (x_test, y_test)):
-        if images.ndim != 4 or len(images) != labels.size:
-            raise app.UsageError(
-                f"--data {path}: images of shape {images.shape} with labels of shape "
-                f"{labels.shape}. Expected [n, height, width, channels] and [n]."
-            )
+        check_images(path, images, labels)
+    if x_train.shape[1:] != x_test.shape[1:]:
+        raise app.UsageError(
+            f"--data {path}: training images of shape {x_train.shape[1:]}, test images of shape "
+            f"{x_test.shape[1:]}. Expected the same."
+        )
     limit = FLAGS.test_images or len(x_test)
     scale = 255.0 if FLAGS.model is None and x_train.dtype == np.uint8 else 1.0
     return (
@@ -132,6 +140,19 @@ def load_data(path: str | None) -> Data:
         x_test[:limit].astype(np.float32) / scale,
         y_test.reshape(-1)[:limit],
     )
+
+
+def check_images(path: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Refuses arrays that no classifier could be trained or tested on."""
+    if images.ndim != 4 or not len(images) or len(images) != labels.size:
+        raise app.UsageError(
+            f"--data {path}: images of shape {images.shape} with labels of shape "
+            f"{labels.shape}. Expected [n, height, width, channels] and [n], n at least 1."
+        )
+    if images.dtype.kind not in "uif" or not np.isfinite(images).all():
+        raise app.UsageError(f"--data {path}: images hold values that are not finite numbers.")
+    if labels.dtype.kind not in "ui" or labels.min() < 0:
+        raise app.UsageError(f"--data {path}: labels are not class indices from 0.")
 
 
 def load_model(path: str, data: Data) -> Any:
@@ -144,6 +165,12 @@ def load_model(path: str, data: Data) -> Any:
         raise app.UsageError(
             f"--model {path} takes images of shape {model.input_shape[1:]}, the data has "
             f"{data[0].shape[1:]}."
+        )
+    classes = model.output_shape[-1]
+    largest = int(max(data[1].max(), data[3].max()))
+    if largest >= classes:
+        raise app.UsageError(
+            f"--model {path} has {classes} classes, the data has the label {largest}."
         )
     return model
 
@@ -173,7 +200,7 @@ def small_network(shape: tuple[int, ...], classes: int) -> Any:
 
 def train_float(data: Data) -> Any:
     """A float model trained from scratch."""
-    model = small_network(data[0].shape[1:], int(data[1].max()) + 1)
+    model = small_network(data[0].shape[1:], int(max(data[1].max(), data[3].max())) + 1)
     return fit(model, data, loss_of(model), FLAGS.float_epochs, 3e-3)
 
 
@@ -184,7 +211,9 @@ def stock_int8(model: Any, data: Data) -> bytes:
     quantized = fit(tfmot.quantization.keras.quantize_model(model), data, loss_of(model))
     converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return converter.convert()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
+        return converter.convert()
 
 
 def overflow_aware(model: Any, data: Data, regularization: float) -> tuple[bytes, float]:

@@ -166,7 +166,7 @@ def _certify(options: argparse.Namespace) -> int:
 
         try:
             report.plot_headroom(certificate, options.picture)
-        except ValueError as error:  # matplotlib knows no such format
+        except (ValueError, OSError) as error:  # matplotlib knows no such format, or no such folder
             raise OaqError(f"{options.picture} cannot be drawn: {error}") from error
     print(certificate.to_json(indent=2) if options.json else certificate)
     return OK if certificate.proven else REFUSED
@@ -180,6 +180,8 @@ def _convert(options: argparse.Namespace) -> int:
     if target.exists():
         if source.exists() and source.samefile(target):
             raise OaqError(f"IN and OUT are the same file, {target}; name another OUT")
+        if target.is_dir():
+            raise OaqError(f"{target} is a folder; name a file as OUT")
         if not options.force:
             raise OaqError(f"{target} exists; name another OUT, or overwrite it with --force")
     change = rewrite.to_custom_ops if options.ops == "custom" else rewrite.to_builtin_ops
@@ -191,6 +193,8 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _write(target: Path, data: bytes, overwrite: bool) -> None:
     """Writes all of a file or none of it, even if the machine stops in between."""
+    if not target.parent.is_dir():
+        raise OaqError(f"{target} cannot be written: there is no folder {target.parent}")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("xb") as file:
@@ -201,6 +205,8 @@ def _write(target: Path, data: bytes, overwrite: bool) -> None:
             unfinished.replace(target)
         else:
             _link(unfinished, target)
+    except OSError as error:
+        raise OaqError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

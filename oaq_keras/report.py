@@ -15,15 +15,16 @@ from oaq_keras.tables import short_name
 
 _COLOURS = {"c8": "#2a6fbb", "c4": "#e08a1e", "channel": "#3f9b58", "broadcast": "#8c6bb1"}
 _SHORTFALL = "#c0392b"
-_ROW_HEIGHT = 0.28
+_ROW_HEIGHT = 0.36
 _BAR_HEIGHT = 0.8
 
 
 def plot_headroom(certificate: Certificate, path: str | os.PathLike[str]) -> None:
     """Save a bar chart of every layer's headroom, in bits, at its required depth.
 
-    A layer has a bar for each layout. What does not fit is red: left of zero a block, right of it a
-    pair that may saturate. A dot marks what is never drained.
+    A layer has a bar for each layout, with its headroom behind it. What does not fit is red: left
+    of zero a block, right of it a pair that may saturate. Trained layers end at 0: what headroom
+    there was became resolution of the weights.
 
     Args:
       certificate: what `certify` returned.
@@ -63,21 +64,30 @@ def _draw_bars(
         y = row - _BAR_HEIGHT / 2 + height * (names.index(name) + 0.5)
         colour = _COLOURS[name] if layout.proven else _SHORTFALL
         axes.barh(y, layout.headroom, height * 0.9, color=colour, alpha=0.9, zorder=2)
-        if not layout.proven:
-            # The layout's colour stays visible at the root of a bar that says "does not fit".
-            axes.barh(y, layout.headroom * 0.08, height * 0.9, color=_COLOURS[name], zorder=3)
+        words = f"{layout.headroom:+.2f}"
         if layout.never_drained:
-            axes.plot(layout.headroom + 0.12, y, "o", color=colour, markersize=2.6, zorder=3)
+            words += ", never drained"
+        elif not layout.proven:
+            words += ", does not fit"
+        axes.annotate(
+            words,
+            (max(layout.headroom, 0.0), y),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color="#333333" if layout.proven else _SHORTFALL,
+        )
+    axes.margins(x=0.14)
 
 
 def _decorate(
     axes: Any, certificate: Certificate, bars: list[tuple[int, str, LayoutCertificate]]
 ) -> None:
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     rows = range(len(certificate.layers))
-    labels = [f"{short_name(layer.name, 32)}   K {layer.products}" for layer in certificate.layers]
+    labels = [f"{_label(layer.name)}   K {layer.products}" for layer in certificate.layers]
     axes.set_yticks(rows, labels, fontsize=7)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(0, color="#333333", linewidth=1, zorder=4)
@@ -85,7 +95,10 @@ def _decorate(
     axes.tick_params(length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.set_xlabel(f"headroom of {certificate.accumulator_bits}-bit lanes, bits", fontsize=8)
+    axes.set_xlabel(
+        f"headroom of {certificate.accumulator_bits}-bit lanes in bits; 0 or more is proven",
+        fontsize=8,
+    )
     axes.tick_params(axis="x", labelsize=8)
     totals = certificate.summary()
     axes.set_title(
@@ -100,12 +113,17 @@ def _decorate(
     handles: list[Any] = [Patch(color=_COLOURS[name], label=name) for name in used]
     if any(not layout.proven for _, _, layout in bars):
         handles.append(Patch(color=_SHORTFALL, label="does not fit"))
-    dot = Line2D([], [], marker="o", linestyle="", color="#555555", markersize=3)
-    dot.set_label("never drained")
     axes.figure.legend(
-        handles=[*handles, dot],
+        handles=handles,
         loc="outside lower center",
-        ncols=len(handles) + 1,
+        ncols=len(handles),
         fontsize=8,
         frameon=False,
     )
+
+
+def _label(name: str) -> str:
+    """A tensor's name by its layer: what the converter appends is the same for many."""
+    parts = name.split(";", maxsplit=1)[0].split("/")
+    kept = parts[1:-1] if len(parts) > 2 else parts
+    return short_name("/".join(kept).replace("quant_", ""), 32)

@@ -67,7 +67,10 @@ def _archive(path: Path, **arrays: Any) -> str:
     [
         ({"x_test": None}, "x_test"),
         ({"x_train": np.zeros((4, 8, 8), np.uint8)}, "(4, 8, 8)"),
-        ({"y_train": np.zeros(3)}, "(3,)"),
+        ({"y_train": np.zeros(3, int)}, "(3,)"),
+        ({"y_test": np.full(4, -1)}, "class indices"),
+        ({"x_test": np.zeros((4, 9, 9, 1), np.uint8)}, "(9, 9, 1)"),
+        ({"x_train": np.full((4, 8, 8, 1), np.nan)}, "finite"),
     ],
 )
 def test_unusable_data_is_named(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
