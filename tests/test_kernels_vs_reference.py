@@ -422,6 +422,20 @@ def test_many_random_fully_connected_scales(library: str) -> None:
         assert_same(content, library)
 
 
+def test_fully_connected_multiplies_scales_in_double_precision(library: str) -> None:
+    # A product of two scales in single precision moves sums that are close to a half.
+    for seed in range(20):
+        graph = Graph(seed)
+        source = graph.input((256, 1), scale=float(graph.rng.uniform(0.001, 0.5)))
+        weights = graph.tensor((1, 1), graph.rng.uniform(0.002, 0.02), data=np.array([2], np.int8))
+        output = graph.tensor(
+            (256, 1), 2 * 128 * graph.scale(source) * graph.scale(weights) / (2 * seed + 1)
+        )
+        options = schema.FullyConnectedOptionsT()
+        graph.op("FULLY_CONNECTED", [source, weights, -1], [output], options, 9)
+        assert_same(graph.bytes(output), library)
+
+
 def test_resized_input(library: str) -> None:
     graph = Graph()
     first = graph.conv(graph.input((1, 8, 8, 6)), 8, activation=RELU, zero_point=-128)

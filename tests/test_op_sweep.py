@@ -66,7 +66,6 @@ class Case:
     bias: bool
     largest_bias: int
     per_channel: bool
-    one_zero_point: bool
     keep_num_dims: bool
     largest: int  # weight code
     input_zero_point: int
@@ -133,7 +132,6 @@ def cases(draw: Callable[[Any], Any], kind: str) -> Case:
         bias=draw(st.booleans()),
         largest_bias=draw(st.sampled_from([2**13, 2**13, 2**20, 0])),
         per_channel=draw(st.booleans()),
-        one_zero_point=draw(st.booleans()),
         keep_num_dims=draw(st.booleans()),
         largest=draw(st.sampled_from([128, 127, 127, 40, 8, 1])),
         input_zero_point=draw(EDGES | CODES),
@@ -189,8 +187,6 @@ def model(case: Case) -> bytes:
     codes = rng.integers(-case.largest, min(case.largest, 127), shape, endpoint=True)
     scales = rng.uniform(0.002, 0.02, channels if case.per_channel else 1)
     weights = builder.tensor("weights", shape, scales, 0, codes.astype(np.int8), axis=axis)
-    if case.one_zero_point:
-        builder.graph.tensors[weights].quantization.zeroPoint = np.zeros(1, np.int64)
     inputs = [source, weights]
     if case.bias:
         largest = case.largest_bias

@@ -181,6 +181,10 @@ static void test_what_is_left_to_the_runtime(void) {
   make(&fake);
   fake.inputs.data[2] = -1;
   CHECK(delegate_to(&fake, "\"runs\": "));
+  // Runtimes keep one zero point where all channels share it.
+  make(&fake);
+  fake.scales[kWeights] = (Floats){4, {0.5f, 0.25f, 1.0f, 0.125f}};
+  CHECK(delegate_to(&fake, "\"runs\": "));
   EXPECT_LEFT("tensor 'the input' is uint8", fake.tensors[kInput].type = kTfLiteUInt8);
   EXPECT_LEFT("tensor 'the weights' is int4", fake.tensors[kWeights].type = kTfLiteInt4);
   EXPECT_LEFT("tensor 'the bias' is int64", fake.tensors[kBias].type = kTfLiteInt64);

@@ -209,12 +209,9 @@ bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, double* re
     return false;
   }
   for (size_t c = 0; c < tensors->output_channels; ++c) {
-    const float weight_scale = affine->scale->data[per_channel ? c : 0];
-    // A FULLY_CONNECTED with one scale multiplies in float, all others in double.
-    const double product = kind == OAQ_FULLY_CONNECTED && !per_channel
-                               ? (double)(tensors->input->params.scale * weight_scale)
-                               : (double)tensors->input->params.scale * (double)weight_scale;
-    reals[c] = product / (double)tensors->output->params.scale;
+    const double weight_scale = affine->scale->data[per_channel ? c : 0];
+    reals[c] =
+        (double)tensors->input->params.scale * weight_scale / (double)tensors->output->params.scale;
   }
   return true;
 }
