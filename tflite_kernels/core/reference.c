@@ -93,3 +93,40 @@ void oaq_reference_fully_connected(const OaqFullyConnectedParams* params, size_t
     }
   }
 }
+
+// Straight from the definition: every input position looks for the output position.
+void oaq_reference_transpose_conv(const OaqTransposeConvParams* params, int32_t batch,
+                                  int32_t height, int32_t width, const int8_t* input,
+                                  const int8_t* weights, const int32_t* bias, int8_t* output) {
+  int32_t unused = 0, top = 0, left = 0;
+  oaq_window_output(&params->height, params->output_height, &unused, &top, NULL);
+  oaq_window_output(&params->width, params->output_width, &unused, &left, NULL);
+  const size_t channels = params->input_channels;
+  const size_t filter_size = (size_t)(params->height.filter * params->width.filter) * channels;
+  for (int32_t b = 0; b < batch; ++b) {
+    const int8_t* image = input + (size_t)(b * height * width) * channels;
+    for (int32_t oy = 0; oy < params->output_height; ++oy) {
+      for (int32_t ox = 0; ox < params->output_width; ++ox) {
+        for (size_t n = 0; n < params->output_channels; ++n) {
+          int64_t sum = 0;
+          for (int32_t y = 0; y < height; ++y) {
+            for (int32_t x = 0; x < width; ++x) {
+              const int32_t fy = oy - (y * params->height.stride - top);
+              const int32_t fx = ox - (x * params->width.stride - left);
+              if (fy < 0 || fy >= params->height.filter || fx < 0 || fx >= params->width.filter) {
+                continue;
+              }
+              const int8_t* filter =
+                  weights + n * filter_size + (size_t)(fy * params->width.filter + fx) * channels;
+              const int8_t* codes = image + (size_t)(y * width + x) * channels;
+              for (size_t c = 0; c < channels; ++c) {
+                sum += filter[c] * (codes[c] - params->input_zero_point);
+              }
+            }
+          }
+          *output++ = finish(&params->requantize, n, bias, sum);
+        }
+      }
+    }
+  }
+}

@@ -156,6 +156,55 @@ static void check_depthwise_conv_2d(Random* random) {
   free(bias);
 }
 
+static void check_transpose_conv(Random* random) {
+  const OaqRange range = kRanges[random_int(random, 0, 3)];
+  OaqTransposeConvParams params = {.height = make_window(random),
+                                   .width = make_window(random),
+                                   .output_height = random_int(random, 4, 11),
+                                   .output_width = random_int(random, 4, 11),
+                                   .input_channels = (size_t)random_int(random, 1, 20),
+                                   .output_channels = (size_t)random_int(random, 1, 9),
+                                   .input_zero_point = random_int(random, range.lo, range.hi),
+                                   .input_range = range};
+  params.height.dilation = params.width.dilation = 1;
+  const int32_t batch = random_int(random, 0, 2);
+  // Any size, too small and too large ones among them.
+  const int32_t height = random_int(random, 1, 9), width = random_int(random, 1, 9);
+  params.requantize = make_requantize(random, params.output_channels);
+  const size_t weights_size = params.output_channels * params.input_channels *
+                              (size_t)(params.height.filter * params.width.filter);
+  const size_t input_size = (size_t)(batch * height * width) * params.input_channels;
+  const size_t output_size =
+      (size_t)(batch * params.output_height * params.output_width) * params.output_channels;
+  int8_t* weights = test_alloc(weights_size, 1);
+  int8_t* input = test_alloc(input_size, 1);
+  int8_t* expected = test_alloc(output_size, 1);
+  int8_t* output = test_alloc(output_size, 1);
+  int32_t* bias = random_int(random, 0, 4) ? make_bias(random, params.output_channels) : NULL;
+  const int32_t magnitude = weight_magnitude(random);
+  random_codes(random, -magnitude, magnitude, weights, weights_size);
+  random_codes(random, range.lo, range.hi, input, input_size);
+  oaq_reference_transpose_conv(&params, batch, height, width, input, weights, bias, expected);
+  for (int policy = 0; policy < 3; ++policy) {
+    const OaqPlanner planner = make_planner(random, kPolicies[policy]);
+    OaqTransposeConv op;
+    CHECK(oaq_transpose_conv_create(&params, weights, bias, &planner, &op, NULL));
+    CHECK(oaq_transpose_conv_reshape(&op, batch, height, width, NULL));
+    for (int int16 = 0; int16 < 2; ++int16) {
+      memset(output, 0x55, output_size);
+      oaq_transpose_conv_run(&op, input, int16 == 1, output);
+      CHECK(memcmp(output, expected, output_size) == 0);
+    }
+    oaq_transpose_conv_free(&op);
+  }
+  free(params.requantize.channels);
+  free(weights);
+  free(input);
+  free(expected);
+  free(output);
+  free(bias);
+}
+
 static void check_fully_connected(Random* random) {
   const OaqRange range = kRanges[random_int(random, 0, 3)];
   OaqFullyConnectedParams params = {.products = (size_t)random_int(random, 1, 400),
@@ -219,6 +268,7 @@ int main(void) {
     check_conv_2d(&random);
     check_depthwise_conv_2d(&random);
     check_fully_connected(&random);
+    check_transpose_conv(&random);
     check_worst_input(&random, kRanges[round % 4]);
   }
   for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);
