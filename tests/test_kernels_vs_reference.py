@@ -413,6 +413,51 @@ def test_fully_connected(library: str, options: dict[str, Any], plan: str) -> No
     assert entry["runs"] == plan
 
 
+def transposed(graph: Graph, source: int, size: tuple[int, int], shape: Any = None) -> int:
+    """A 3 by 3 TRANSPOSE_CONV of stride 2, SAME, with 6 filters."""
+    batch, *_, depth = graph.graph.tensors[source].shape
+    weights = graph.weights((6, 3, 3, depth), 0)
+    output = graph.tensor((batch, *size, 6), 0.3, -4)
+    options = schema.TransposeConvOptionsT()
+    options.padding, options.strideH, options.strideW = SAME, 2, 2
+    options.fusedActivationFunction = RELU
+    if shape is None:
+        shape = graph.tensor((4,), data=np.array([batch, *size, 6], np.int32), kind=INT32)
+    third = graph.bias(6, source, weights)
+    graph.op("TRANSPOSE_CONV", [shape, weights, source, third], [output], options, 4)
+    return output
+
+
+@pytest.mark.parametrize("plan", ["int16", "exact", "auto"])
+def test_transpose_conv(library: str, plan: str) -> None:
+    graph = Graph()
+    first = graph.conv(graph.input((2, 4, 5, 7)), 9, activation=RELU, zero_point=-20)
+    content = graph.bytes(transposed(graph, first, (8, 9)))
+    _, entry = assert_same(content, library, plan=plan)
+    assert entry["kind"] == "TRANSPOSE_CONV"
+    assert entry["runs"] in (["int16", "exact"] if plan == "auto" else [plan])
+    assert entry["range"] == [-20, 127]
+    assert entry["macs"] == 2 * 4 * 5 * 9 * 9 * 6
+    # Four phases of two tiles each.
+    assert entry["tiles"] == 8
+    custom, expected = run(rewrite(content), Oaq(library, plan=plan), 3), run(content, None, 3)
+    for index, value in expected.items():
+        np.testing.assert_array_equal(custom[index], value)
+
+
+def test_transpose_conv_with_an_output_shape_that_is_computed(library: str) -> None:
+    graph = Graph()
+    source = graph.input((1, 4, 5, 7))
+    shape = graph.tensor((4,), kind=INT32)
+    size = graph.tensor((4,), data=np.array([1, 8, 9, 6], np.int32), kind=INT32)
+    graph.op("MAXIMUM", [size, size], [shape], schema.MaximumMinimumOptionsT(), 1)
+    content = graph.bytes(transposed(graph, source, (8, 9), shape))
+    entry = Oaq(library, builtin=1)
+    interpreter(content, entry)
+    assert entry.plan()[-1]["runs"] == "stock"
+    assert "is not constant" in entry.plan()[-1]["reason"]
+
+
 def test_many_random_fully_connected_scales(library: str) -> None:
     # FULLY_CONNECTED rounds the real product once, the convolutions round fixed-point ones twice.
     for seed in range(20):
@@ -615,6 +660,7 @@ CUSTOM = {
     "CONV_2D": "OaqConv2D",
     "DEPTHWISE_CONV_2D": "OaqDepthwiseConv2D",
     "FULLY_CONNECTED": "OaqFullyConnected",
+    "TRANSPOSE_CONV": "OaqTransposeConv",
 }
 
 
@@ -631,7 +677,7 @@ def rewrite(content: bytes, change: Any = None, output: tuple[int, int] = (-128,
         keys = {
             "version": 1,
             "builtin_version": old.version,
-            "activation": o.fusedActivationFunction,
+            "activation": o.fusedActivationFunction or 0,
             "input_lo": -128,
             "input_hi": 127,
             "output_lo": output[0],
@@ -640,13 +686,9 @@ def rewrite(content: bytes, change: Any = None, output: tuple[int, int] = (-128,
         if name == "FULLY_CONNECTED":
             keys["keep_num_dims"] = int(o.keepNumDims)
         else:
-            keys.update(
-                padding=o.padding,
-                stride_h=o.strideH,
-                stride_w=o.strideW,
-                dilation_h=o.dilationHFactor,
-                dilation_w=o.dilationWFactor,
-            )
+            keys.update(padding=o.padding, stride_h=o.strideH, stride_w=o.strideW)
+        if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            keys.update(dilation_h=o.dilationHFactor, dilation_w=o.dilationWFactor)
         if name == "DEPTHWISE_CONV_2D":
             keys["depth_multiplier"] = o.depthMultiplier
         if change is not None:
@@ -689,7 +731,7 @@ def test_custom_ops_equal_the_builtin_ones(library: str, plan: str) -> None:
     expected, actual = run(content, None, 1), run(rewrite(content), oaq, 1)
     for index, value in expected.items():
         np.testing.assert_array_equal(actual[index], value)
-    assert [e["kind"] for e in oaq.plan()] == list(CUSTOM.values())
+    assert [e["kind"] for e in oaq.plan()] == list(CUSTOM.values())[:3]
     assert [e["range"] for e in oaq.plan()] == [[-128, 127], [-100, 53], [-3, 127]]
 
 

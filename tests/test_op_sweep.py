@@ -6,6 +6,7 @@ Every case runs in int16 and exact, on one thread and on two, and must give the 
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
 from collections.abc import Callable
@@ -44,6 +45,12 @@ class Axis:
     filter: int
     stride: int
     dilation: int
+    surplus: int  # of a transposed convolution's output, which its stride leaves open
+
+    def transposed(self, padding: int) -> int:
+        if padding == SAME:
+            return self.size * self.stride - self.surplus % self.stride
+        return (self.size - 1) * self.stride + self.filter + self.surplus % self.stride
 
     def output(self, padding: int) -> int:
         effective = (self.filter - 1) * self.dilation + 1
@@ -82,6 +89,7 @@ class Case:
             "CONV_2D": (self.groups * self.filters, *taps, self.channels),
             "DEPTHWISE_CONV_2D": (1, *taps, self.channels * self.filters),
             "FULLY_CONNECTED": (self.filters, self.channels),
+            "TRANSPOSE_CONV": (self.filters, *taps, self.channels),
         }[self.kind]
 
     def input_shape(self, batch: int) -> tuple[int, ...]:
@@ -94,7 +102,10 @@ class Case:
             rows = self.input_shape(self.batch)[:-1]
             return (*(rows if self.keep_num_dims else [math.prod(rows)]), self.filters)
         axis = 3 if self.kind == "DEPTHWISE_CONV_2D" else 0
-        size = [a.output(self.padding) for a in self.axes]
+        transposed = self.kind == "TRANSPOSE_CONV"
+        size = [
+            a.transposed(self.padding) if transposed else a.output(self.padding) for a in self.axes
+        ]
         return (self.batch, *size, self.weights_shape[axis])
 
 
@@ -107,8 +118,9 @@ def axes(draw: Callable[[Any], Any], padding: int, large: bool) -> Axis:
     return Axis(
         size=least + draw(st.integers(12, 20) if large else st.integers(0, 7)),
         filter=taps,
-        stride=draw(st.sampled_from([1, 1, 2, 3])),
+        stride=draw(st.sampled_from([1, 1, 2, 3, 6])),
         dilation=dilation,
+        surplus=draw(st.integers(0, 4)),
     )
 
 
@@ -138,7 +150,8 @@ def cases(draw: Callable[[Any], Any], kind: str) -> Case:
         output_zero_point=draw(EDGES | CODES),
         limits=None if ends is None else (min(ends), max(ends)),
         spread=draw(st.sampled_from([0.0, 0.0, -3.0, 3.0, 9.0, -9.0])),
-        resized=draw(st.booleans()),
+        # The shape of a transposed convolution's output is a constant of the file.
+        resized=draw(st.booleans()) and kind != "TRANSPOSE_CONV",
         seed=draw(st.integers(0, 2**32 - 1)),
     )
 
@@ -162,6 +175,10 @@ def options_of(case: Case) -> Any:
     if case.kind == "FULLY_CONNECTED":
         options = schema.FullyConnectedOptionsT()
         options.keepNumDims = case.keep_num_dims
+    elif case.kind == "TRANSPOSE_CONV":
+        options = schema.TransposeConvOptionsT()
+        options.padding = case.padding
+        options.strideH, options.strideW = (a.stride for a in case.axes)
     else:
         depthwise = case.kind == "DEPTHWISE_CONV_2D"
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
@@ -188,6 +205,9 @@ def model(case: Case) -> bytes:
     scales = rng.uniform(0.002, 0.02, channels if case.per_channel else 1)
     weights = builder.tensor("weights", shape, scales, 0, codes.astype(np.int8), axis=axis)
     inputs = [source, weights]
+    if case.kind == "TRANSPOSE_CONV":
+        size = np.array(case.output_shape, np.int32)
+        inputs = [builder.tensor("shape", (4,), None, data=size, dtype="int32"), weights, source]
     if case.bias:
         largest = case.largest_bias
         values = rng.integers(-largest, largest, channels, endpoint=True).astype(np.int32)
@@ -221,24 +241,36 @@ def answer(
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+def plan_json(library: str, delegate: Any) -> str:
+    function = ctypes.CDLL(library).oaq_delegate_plan_json
+    function.restype = ctypes.c_size_t
+    function.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    text = ctypes.create_string_buffer(4096)
+    function(delegate._get_native_delegate_pointer(), text, len(text))
+    return text.value.decode()
+
+
 def check(library: str, case: Case) -> None:
     content = model(case)
     rng = np.random.default_rng(case.seed)
     value = rng.integers(-128, 127, case.input_shape(case.batch), endpoint=True).astype(np.int8)
     # TFLite's own convolution wants a bias.
     with_bias = case if case.bias else dataclasses.replace(case, bias=True, largest_bias=0)
-    expected = answer(model(with_bias) if "CONV" in case.kind else content, value, case.resized)
+    windowed = case.kind in ("CONV_2D", "DEPTHWISE_CONV_2D")
+    expected = answer(model(with_bias) if windowed else content, value, case.resized)
     assert expected.shape == case.output_shape
     for plan in ("int16", "exact"):
         for threads in ("1", "2"):
             options = {"builtin": "1", "plan": plan, "num_threads": threads}
             delegate = litert.load_delegate(library, options)
             actual = answer(content, value, case.resized, [delegate])
+            assert f'"runs": "{plan}"' in plan_json(library, delegate)
             np.testing.assert_array_equal(actual, expected, f"{options} {case}")
 
 
 @pytest.mark.parametrize(
-    ("kind", "examples"), [("CONV_2D", 80), ("DEPTHWISE_CONV_2D", 70), ("FULLY_CONNECTED", 60)]
+    ("kind", "examples"),
+    [("CONV_2D", 80), ("DEPTHWISE_CONV_2D", 70), ("FULLY_CONNECTED", 60), ("TRANSPOSE_CONV", 60)],
 )
 def test_ops_equal_the_reference(library: str, kind: str, examples: int) -> None:
     checked = 0

@@ -185,6 +185,14 @@ typedef struct TfLiteDepthwiseConvParams {
   int dilation_height_factor;
 } TfLiteDepthwiseConvParams;
 
+// `activation` came with version 4 of the op: older runtimes allocate less.
+typedef struct TfLiteTransposeConvParams {
+  int padding;
+  int stride_width;
+  int stride_height;
+  int activation;
+} TfLiteTransposeConvParams;
+
 typedef struct TfLiteFullyConnectedParams {
   int activation;
   int weights_format;

@@ -34,6 +34,7 @@ enum {
   kBuiltinMaximum = 55,
   kBuiltinMinimum = 57,
   kBuiltinSlice = 65,
+  kBuiltinTransposeConv = 67,
   kBuiltinTile = 69,
   kBuiltinExpandDims = 70,
   kBuiltinPack = 83,

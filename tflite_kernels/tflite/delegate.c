@@ -193,6 +193,7 @@ static OaqGraphNode* list_nodes(TfLiteContext* context, size_t* count) {
     }
     nodes[i].node = node;
     nodes[i].builtin_code = registration->builtin_code;
+    nodes[i].version = registration->version;
     nodes[i].custom_name = registration->custom_name;
   }
   return nodes;

@@ -16,7 +16,9 @@ bool oaq_op_output_range(const OaqOptions* options, const TfLiteTensor* output, 
   return true;
 }
 
+// Whether codes that are not the input's meet weights: those of the zero point.
 static bool pads(const OaqOptions* options) {
+  if (options->kind == OAQ_TRANSPOSE_CONV) return true;
   return options->kind != OAQ_FULLY_CONNECTED && options->padding == OAQ_PADDING_SAME;
 }
 
@@ -95,6 +97,41 @@ static bool create_depthwise_conv_2d(OaqOp* op, const OaqTensors* tensors,
                                       planner, &op->core.depthwise_conv_2d, error);
 }
 
+static bool create_transpose_conv(OaqOp* op, const OaqTensors* tensors,
+                                  const OaqRequantize* requantize, const OaqPlanner* planner,
+                                  OaqError* error) {
+  if (!check_input_rank(tensors, error)) return false;
+  const int* filter = tensors->weights->dims->data;
+  const int input_channels = tensors->input->dims->data[3];
+  if (input_channels != filter[3]) {
+    return oaq_fail(error, "input '%.120s' has %d channels, weights take %d",
+                    oaq_tensor_name(tensors->input), input_channels, filter[3]);
+  }
+  int32_t shape[4];
+  memcpy(shape, tensors->output_shape->data.raw, sizeof(shape));
+  const bool valid = op->options.padding == OAQ_PADDING_VALID;
+  if (shape[1] < (valid ? filter[1] : 1) || shape[2] < (valid ? filter[2] : 1) ||
+      shape[3] != filter[0]) {
+    return oaq_fail(error,
+                    "output of %d by %d by %d, which a filter of %d by %d to %d does not give",
+                    shape[1], shape[2], shape[3], filter[1], filter[2], filter[0]);
+  }
+  OaqTransposeConvParams params = {.height = window(&op->options, filter[1], true),
+                                   .width = window(&op->options, filter[2], false),
+                                   .output_height = shape[1],
+                                   .output_width = shape[2],
+                                   .input_channels = (size_t)input_channels,
+                                   .output_channels = (size_t)filter[0],
+                                   .input_zero_point = tensors->input->params.zero_point,
+                                   .input_range = op->range,
+                                   .requantize = *requantize};
+  params.height.dilation = params.width.dilation = 1;
+  op->output_batch = shape[0];
+  return oaq_transpose_conv_create(&params, tensors->weights->data.int8,
+                                   tensors->bias != NULL ? tensors->bias->data.raw : NULL, planner,
+                                   &op->core.transpose_conv, error);
+}
+
 static bool create_fully_connected(OaqOp* op, const OaqTensors* tensors,
                                    const OaqRequantize* requantize, const OaqPlanner* planner,
                                    OaqError* error) {
@@ -140,6 +177,8 @@ static bool create_core(OaqOp* op, const OaqTensors* tensors, const OaqPlanner* 
       return create_conv_2d(op, tensors, &requantize, planner, error);
     case OAQ_DEPTHWISE_CONV_2D:
       return create_depthwise_conv_2d(op, tensors, &requantize, planner, error);
+    case OAQ_TRANSPOSE_CONV:
+      return create_transpose_conv(op, tensors, &requantize, planner, error);
     default:
       return create_fully_connected(op, tensors, &requantize, planner, error);
   }
@@ -185,6 +224,9 @@ void oaq_op_free(OaqOp* op) {
     case OAQ_DEPTHWISE_CONV_2D:
       oaq_depthwise_conv_2d_free(&op->core.depthwise_conv_2d);
       break;
+    case OAQ_TRANSPOSE_CONV:
+      oaq_transpose_conv_free(&op->core.transpose_conv);
+      break;
     default:
       oaq_fully_connected_free(&op->core.fully_connected);
       break;
@@ -200,6 +242,8 @@ const OaqPlanSummary* oaq_op_summary(const OaqOp* op) {
       return &op->core.conv_2d.summary;
     case OAQ_DEPTHWISE_CONV_2D:
       return &op->core.depthwise_conv_2d.summary;
+    case OAQ_TRANSPOSE_CONV:
+      return &op->core.transpose_conv.summary;
     default:
       return &op->core.fully_connected.summary;
   }
@@ -250,6 +294,31 @@ static bool reshape_windowed(OaqOp* op, const TfLiteTensor* input, TfLiteIntArra
   return true;
 }
 
+// The output's shape is constant; `products` are of an input.
+static bool reshape_transpose_conv(OaqOp* op, const TfLiteTensor* input, TfLiteIntArray** output,
+                                   size_t* products, OaqError* error) {
+  OaqTransposeConv* core = &op->core.transpose_conv;
+  const OaqTransposeConvParams* params = &core->params;
+  const TfLiteIntArray* dims = input->dims;
+  if (dims->size != 4 || dims->data[0] != op->output_batch || dims->data[3] < 0 ||
+      (size_t)dims->data[3] != params->input_channels) {
+    return oaq_fail(error, "input '%.120s' no longer has %d images with %zu channels",
+                    oaq_tensor_name(input), op->output_batch, params->input_channels);
+  }
+  if (!oaq_transpose_conv_reshape(core, dims->data[0], dims->data[1], dims->data[2], error)) {
+    return false;
+  }
+  *products =
+      params->output_channels * (size_t)params->height.filter * (size_t)params->width.filter;
+  *output = create_dims(4);
+  if (*output == NULL) return oaq_fail(error, "out of memory");
+  (*output)->data[0] = op->output_batch;
+  (*output)->data[1] = params->output_height;
+  (*output)->data[2] = params->output_width;
+  (*output)->data[3] = (int)params->output_channels;
+  return true;
+}
+
 static bool reshape_fully_connected(OaqOp* op, const TfLiteTensor* input, TfLiteIntArray** output,
                                     size_t* products, OaqError* error) {
   const OaqFullyConnectedParams* params = &op->core.fully_connected.params;
@@ -283,7 +352,9 @@ bool oaq_op_prepare(OaqOp* op, TfLiteContext* context, OaqError* error) {
   }
   TfLiteIntArray* dims = NULL;
   size_t products = 0;
-  const bool reshaped = op->options.kind == OAQ_FULLY_CONNECTED
+  const bool transposed = op->options.kind == OAQ_TRANSPOSE_CONV;
+  const bool reshaped = transposed ? reshape_transpose_conv(op, input, &dims, &products, error)
+                        : op->options.kind == OAQ_FULLY_CONNECTED
                             ? reshape_fully_connected(op, input, &dims, &products, error)
                             : reshape_windowed(op, input, &dims, &products, error);
   if (!reshaped) return false;
@@ -291,7 +362,7 @@ bool oaq_op_prepare(OaqOp* op, TfLiteContext* context, OaqError* error) {
     free(dims);
     return oaq_fail(error, "output '%.120s' would be too large", oaq_tensor_name(output));
   }
-  op->macs = (uint64_t)op->output_size * products;
+  op->macs = (uint64_t)(transposed ? op->input_size : op->output_size) * products;
   if (context->ResizeTensor(context, output, dims) != kTfLiteOk) {
     return oaq_fail(error, "the runtime can't resize output '%.120s'", oaq_tensor_name(output));
   }
@@ -325,6 +396,9 @@ bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error) {
       break;
     case OAQ_DEPTHWISE_CONV_2D:
       oaq_depthwise_conv_2d_run(&op->core.depthwise_conv_2d, codes, int16, output->data.int8);
+      break;
+    case OAQ_TRANSPOSE_CONV:
+      oaq_transpose_conv_run(&op->core.transpose_conv, codes, int16, output->data.int8);
       break;
     default:
       oaq_fully_connected_run(&op->core.fully_connected, codes, int16, output->data.int8);

@@ -5,6 +5,7 @@
 #include "core/conv_2d.h"
 #include "core/depthwise_conv_2d.h"
 #include "core/fully_connected.h"
+#include "core/transpose_conv.h"
 #include "tflite/abi.h"
 #include "tflite/options.h"
 #include "tflite/tensors.h"
@@ -14,6 +15,7 @@ typedef struct OaqOp {
   OaqOptions options;
   int input_index, output_index;
   OaqRange range;              // of the input, with the zero point where the op pads
+  int32_t output_batch;        // of TRANSPOSE_CONV, whose output's shape is constant
   bool check_range;            // range is a claim: scan the input at every invocation
   double* reals;               // multipliers of the output channels
   OaqMultiplier* multipliers;  // the same in fixed point, for the convolutions
@@ -21,6 +23,7 @@ typedef struct OaqOp {
     OaqConv2d conv_2d;
     OaqDepthwiseConv2d depthwise_conv_2d;
     OaqFullyConnected fully_connected;
+    OaqTransposeConv transpose_conv;
   } core;
   // Set by oaq_op_prepare.
   size_t input_size, output_size;

@@ -9,7 +9,9 @@ enum {
   kConv = 1 << OAQ_CONV_2D,
   kDepthwise = 1 << OAQ_DEPTHWISE_CONV_2D,
   kFullyConnected = 1 << OAQ_FULLY_CONNECTED,
-  kWindowed = kConv | kDepthwise,
+  kTransposeConv = 1 << OAQ_TRANSPOSE_CONV,
+  kDilated = kConv | kDepthwise,
+  kWindowed = kDilated | kTransposeConv,
   kAll = kWindowed | kFullyConnected,
 };
 
@@ -27,8 +29,8 @@ static const Key kKeys[] = {
     {"padding", offsetof(OaqOptions, padding), kWindowed, 0, 1},
     {"stride_h", offsetof(OaqOptions, stride_h), kWindowed, 1, INT32_MAX},
     {"stride_w", offsetof(OaqOptions, stride_w), kWindowed, 1, INT32_MAX},
-    {"dilation_h", offsetof(OaqOptions, dilation_h), kWindowed, 1, INT32_MAX},
-    {"dilation_w", offsetof(OaqOptions, dilation_w), kWindowed, 1, INT32_MAX},
+    {"dilation_h", offsetof(OaqOptions, dilation_h), kDilated, 1, INT32_MAX},
+    {"dilation_w", offsetof(OaqOptions, dilation_w), kDilated, 1, INT32_MAX},
     {"depth_multiplier", offsetof(OaqOptions, depth_multiplier), kDepthwise, 1, INT32_MAX},
     {"keep_num_dims", offsetof(OaqOptions, keep_num_dims), kFullyConnected, 0, 1},
     {"input_lo", offsetof(OaqOptions, input_lo), kAll, -128, 127},
@@ -39,8 +41,10 @@ static const Key kKeys[] = {
 
 enum { kNumKeys = sizeof(kKeys) / sizeof(kKeys[0]) };
 
-static const char* const kBuiltinNames[] = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"};
-static const char* const kCustomNames[] = {"OaqConv2D", "OaqDepthwiseConv2D", "OaqFullyConnected"};
+static const char* const kBuiltinNames[] = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED",
+                                            "TRANSPOSE_CONV"};
+static const char* const kCustomNames[] = {"OaqConv2D", "OaqDepthwiseConv2D", "OaqFullyConnected",
+                                           "OaqTransposeConv"};
 
 const char* oaq_kind_builtin_name(OaqKind kind) { return kBuiltinNames[kind]; }
 

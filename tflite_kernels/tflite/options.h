@@ -12,6 +12,7 @@ typedef enum OaqKind {
   OAQ_CONV_2D,
   OAQ_DEPTHWISE_CONV_2D,
   OAQ_FULLY_CONNECTED,
+  OAQ_TRANSPOSE_CONV,
   OAQ_KIND_NONE,
 } OaqKind;
 

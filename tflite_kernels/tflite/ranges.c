@@ -25,6 +25,8 @@ OaqKind oaq_node_kind(const OaqGraphNode* node, bool* custom) {
       return OAQ_DEPTHWISE_CONV_2D;
     case kBuiltinFullyConnected:
       return OAQ_FULLY_CONNECTED;
+    case kBuiltinTransposeConv:
+      return OAQ_TRANSPOSE_CONV;
     case kBuiltinCustom:
       return oaq_kind_of_custom(node->custom_name);
     default:
@@ -32,7 +34,8 @@ OaqKind oaq_node_kind(const OaqGraphNode* node, bool* custom) {
   }
 }
 
-static bool builtin_options(OaqKind kind, const void* data, OaqOptions* options, OaqError* error) {
+static bool builtin_options(OaqKind kind, const void* data, int version, OaqOptions* options,
+                            OaqError* error) {
   *options = (OaqOptions){.kind = kind, .output_lo = INT8_MIN, .output_hi = INT8_MAX};
   if (data == NULL) return oaq_fail(error, "no options, expected those of the builtin op");
   int padding = kTfLitePaddingValid;
@@ -52,6 +55,13 @@ static bool builtin_options(OaqKind kind, const void* data, OaqOptions* options,
     options->stride_w = params->stride_width;
     options->dilation_h = params->dilation_height_factor;
     options->dilation_w = params->dilation_width_factor;
+  } else if (kind == OAQ_TRANSPOSE_CONV) {
+    const TfLiteTransposeConvParams* params = data;
+    padding = params->padding;
+    if (version >= 4) options->activation = params->activation;
+    options->stride_h = params->stride_height;
+    options->stride_w = params->stride_width;
+    options->dilation_h = options->dilation_w = 1;
   } else {
     const TfLiteFullyConnectedParams* params = data;
     options->activation = params->activation;
@@ -81,7 +91,8 @@ bool oaq_node_options(const OaqGraphNode* node, OaqOptions* options, OaqError* e
   bool custom = false;
   const OaqKind kind = oaq_node_kind(node, &custom);
   if (kind == OAQ_KIND_NONE) return false;
-  if (!custom) return builtin_options(kind, node->node->builtin_data, options, error);
+  if (!custom)
+    return builtin_options(kind, node->node->builtin_data, node->version, options, error);
   const int size = node->node->custom_initial_data_size;
   return oaq_options_read(kind, node->node->custom_initial_data, size > 0 ? (size_t)size : 0,
                           options, error);
@@ -276,8 +287,10 @@ static void walk(const Graph* graph, const OaqGraphNode* nodes, size_t count, Oa
                  bool* written, OaqInputRanges* found) {
   for (size_t n = 0; n < count; ++n) {
     const TfLiteNode* node = nodes[n].node;
-    const bool has_input = node->inputs->size > 0;
-    found->ranges[n] = has_input ? tensor_range(graph, node->inputs->data[0]) : oaq_unknown_range;
+    bool custom = false;
+    const int input = oaq_input_position(oaq_node_kind(&nodes[n], &custom));
+    found->ranges[n] = input < node->inputs->size ? tensor_range(graph, node->inputs->data[input])
+                                                  : oaq_unknown_range;
     if (found->read_early < 0) found->read_early = find_early_read(graph, node, written);
     for (int i = 0; i < node->outputs->size; ++i) {
       const int index = node->outputs->data[i];

@@ -18,6 +18,7 @@ typedef struct OaqGraphNode {
   int index;
   const TfLiteNode* node;
   int32_t builtin_code;
+  int version;              // of the op, as the runtime has it
   const char* custom_name;  // of BuiltinOperator_CUSTOM
 } OaqGraphNode;
 
@@ -28,7 +29,7 @@ bool oaq_node_options(const OaqGraphNode* node, OaqOptions* options, OaqError* e
 // The kind of the node, and whether it is the custom op.
 OaqKind oaq_node_kind(const OaqGraphNode* node, bool* custom);
 
-// What the graph says of the nodes' first inputs.
+// What the graph says of the activations that the nodes read.
 typedef struct OaqInputRanges {
   OaqRange* ranges;  // [count of nodes], when the node runs
   // A tensor that a node reads before another writes it, -1 without: it holds what the arena held.

@@ -39,6 +39,11 @@ static void* init_fully_connected(TfLiteContext* context, const char* buffer, si
   return init(OAQ_FULLY_CONNECTED, buffer, length);
 }
 
+static void* init_transpose_conv(TfLiteContext* context, const char* buffer, size_t length) {
+  (void)context;
+  return init(OAQ_TRANSPOSE_CONV, buffer, length);
+}
+
 static void free_state(TfLiteContext* context, void* buffer) {
   (void)context;
   State* state = buffer;
@@ -101,6 +106,16 @@ const TfLiteRegistration* oaq_register_fully_connected(void) {
                                                   .prepare = prepare,
                                                   .invoke = invoke,
                                                   .custom_name = "OaqFullyConnected",
+                                                  .version = 1};
+  return &registration;
+}
+
+const TfLiteRegistration* oaq_register_transpose_conv(void) {
+  static const TfLiteRegistration registration = {.init = init_transpose_conv,
+                                                  .free = free_state,
+                                                  .prepare = prepare,
+                                                  .invoke = invoke,
+                                                  .custom_name = "OaqTransposeConv",
                                                   .version = 1};
   return &registration;
 }

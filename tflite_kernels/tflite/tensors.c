@@ -159,24 +159,46 @@ static bool check_bias(const TfLiteTensor* bias, size_t channels, OaqError* erro
   return true;
 }
 
+// A shape that is computed while the network runs is the runtime's to handle.
+static bool check_output_shape(const TfLiteTensor* shape, OaqError* error) {
+  size_t count = 0;
+  if (shape == NULL) return oaq_fail(error, "no tensor with the output's shape");
+  if (!check_type(shape, kTfLiteInt32, error)) return false;
+  if (shape->allocation_type != kTfLiteMmapRo || shape->data.raw == NULL) {
+    return oaq_fail(error, "output shape '%.120s' is not constant", oaq_tensor_name(shape));
+  }
+  if (!oaq_count_elements(shape->dims, &count) || count != 4 ||
+      shape->bytes < 4 * sizeof(int32_t)) {
+    return oaq_fail(error, "output shape '%.120s' has %zu elements, expected 4",
+                    oaq_tensor_name(shape), count);
+  }
+  return true;
+}
+
 bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs,
                       const TfLiteIntArray* outputs, OaqKind kind, OaqTensors* tensors,
                       OaqError* error) {
   *tensors = (OaqTensors){0};
-  if (inputs == NULL || outputs == NULL || inputs->size < 2 || inputs->size > 3 ||
+  const int position = oaq_input_position(kind);
+  const int least = kind == OAQ_TRANSPOSE_CONV ? 3 : 2;
+  if (inputs == NULL || outputs == NULL || inputs->size < least || inputs->size > least + 1 ||
       outputs->size != 1) {
     return oaq_fail(error,
                     "%d inputs and %d outputs, expected input, weights, optional bias and "
                     "one output",
                     inputs != NULL ? inputs->size : 0, outputs != NULL ? outputs->size : 0);
   }
-  tensors->input_index = inputs->data[0];
+  tensors->input_index = inputs->data[position];
   tensors->output_index = outputs->data[0];
-  tensors->input = oaq_tensor_at(context, inputs->data[0]);
+  tensors->input = oaq_tensor_at(context, tensors->input_index);
   tensors->weights = oaq_tensor_at(context, inputs->data[1]);
   tensors->output = oaq_tensor_at(context, outputs->data[0]);
-  const bool has_bias = inputs->size == 3 && inputs->data[2] != kTfLiteOptionalTensor;
-  if (has_bias) tensors->bias = oaq_tensor_at(context, inputs->data[2]);
+  const bool has_bias = inputs->size > least && inputs->data[least] != kTfLiteOptionalTensor;
+  if (has_bias) tensors->bias = oaq_tensor_at(context, inputs->data[least]);
+  if (kind == OAQ_TRANSPOSE_CONV) {
+    tensors->output_shape = oaq_tensor_at(context, inputs->data[0]);
+    if (!check_output_shape(tensors->output_shape, error)) return false;
+  }
   if (tensors->input == NULL || tensors->weights == NULL || tensors->output == NULL ||
       (has_bias && tensors->bias == NULL)) {
     return oaq_fail(error, "a tensor index is not in the model; the file is damaged");

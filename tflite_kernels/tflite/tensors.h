@@ -7,6 +7,10 @@
 #include "tflite/abi.h"
 #include "tflite/options.h"
 
+// Position of the activations among an op's inputs: TRANSPOSE_CONV takes the output's shape and the
+// weights first.
+static inline int oaq_input_position(OaqKind kind) { return kind == OAQ_TRANSPOSE_CONV ? 2 : 0; }
+
 // The tensors of one op, checked: types, constness, shapes of the constants, quantization.
 typedef struct OaqTensors {
   int input_index, output_index;
@@ -14,6 +18,7 @@ typedef struct OaqTensors {
   const TfLiteTensor* weights;
   const TfLiteTensor* bias;  // NULL without
   const TfLiteTensor* output;
+  const TfLiteTensor* output_shape;  // of TRANSPOSE_CONV: 4 constant int32, else NULL
   size_t output_channels;
 } OaqTensors;
 

@@ -4,10 +4,11 @@
 
 #include <stddef.h>
 
-// int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED for TensorFlow Lite and LiteRT that add up in
-// int16 lanes wherever a proof over the file's codes says that no input can overflow them
-// (overflow aware quantization, arXiv 2005.13297). Results equal TensorFlow Lite's reference
-// kernels to the bit. Custom ops: OaqConv2D, OaqDepthwiseConv2D, OaqFullyConnected
+// int8 CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV for TensorFlow Lite and
+// LiteRT that add up in int16 lanes wherever a proof over the file's codes says that no input can
+// overflow them (overflow aware quantization, arXiv 2005.13297). Results equal TensorFlow Lite's
+// reference kernels to the bit. Custom ops: OaqConv2D, OaqDepthwiseConv2D, OaqFullyConnected,
+// OaqTransposeConv
 // (docs/format.md).
 //
 // A delegate belongs to one interpreter and must outlive it. Nothing here keeps global state; calls
@@ -39,6 +40,7 @@ OAQ_EXPORT const char* oaq_version(void);
 OAQ_EXPORT const TfLiteRegistration* oaq_register_conv_2d(void);
 OAQ_EXPORT const TfLiteRegistration* oaq_register_depthwise_conv_2d(void);
 OAQ_EXPORT const TfLiteRegistration* oaq_register_fully_connected(void);
+OAQ_EXPORT const TfLiteRegistration* oaq_register_transpose_conv(void);
 
 typedef enum OaqPlanMode {
   OAQ_PLAN_AUTO = 0,   // per tile of output channels, the cheaper of the two
