@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -508,6 +509,36 @@ def test_builtin_ops_are_not_claimed_unless_asked(library: str) -> None:
     assert entry["runs"] == "stock"
     assert "builtin=1" in entry["reason"]
     assert entry["depth"] is None
+
+
+# Threads.
+
+
+def shared_out() -> bytes:
+    """Convolutions of enough products for eight threads, and rows too few for them."""
+    graph = Graph(9)
+    first = graph.conv(graph.input((1, 24, 24, 16)), 32, activation=RELU, zero_point=-128)
+    second = graph.depthwise(first, kernel=(5, 5), activation=RELU)
+    third = graph.conv(second, 16, (24, 24), padding=VALID, scale=3.0)
+    return graph.bytes(graph.dense(third, 10))
+
+
+@pytest.mark.parametrize("plan", ["int16", "exact"])
+@pytest.mark.parametrize("threads", [1, 2, 3, 8, 9999])
+def test_any_number_of_threads_gives_the_same_bits(library: str, threads: int, plan: str) -> None:
+    entries = assert_same(shared_out(), library, plan=plan, num_threads=threads)
+    assert {e["runs"] for e in entries} == {plan}
+
+
+def test_interpreters_run_at_the_same_time(library: str) -> None:
+    content = shared_out()
+    expected = run(content, None, 4)
+    with ThreadPoolExecutor(4) as executor:
+        for _ in range(3):
+            options = [Oaq(library, builtin=1, plan="int16", num_threads=3) for _ in range(4)]
+            for values in executor.map(lambda oaq: run(content, oaq, 4), options):
+                for index, value in expected.items():
+                    np.testing.assert_array_equal(values[index], value)
 
 
 # The ranges.
