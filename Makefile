@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test sanitize coverage clean
+.PHONY: help demo test lint format c-test soak sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -71,6 +71,12 @@ format: $(READY) ## rewrite the sources as `make lint` wants them
 c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror and run their tests
 	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS)
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
+
+# NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
+soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
+	@$(RUN) -m tests.netgen.soak --jobs $(JOBS) --seed $(or $(SEED),0) $(if $(RESUME),--resume) \
+	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(NETWORKS),--networks $(NETWORKS))
 
 # clang first: the other C tests are most likely gcc's.
 sanitize: $(READY) ## the C tests under Address-, UndefinedBehavior- and ThreadSanitizer (needs gcc or clang)

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a network in every way our kernels have, and in TFLite's reference kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import interpreter as litert
+
+from oaq_keras.flatbuffer import constant, read_model, write_model
+from oaq_keras.int8_layers import int8_layers
+from oaq_keras.library import Library
+from oaq_keras.plan import Plan, PlanEntry
+from oaq_keras.rewrite import to_custom_ops
+from tests.netgen import constants
+from tests.netgen.network import LAYERS, Network, Node
+from tests.netgen.write import Written, write
+
+Codes = constants.Codes
+Corrupt = Callable[[Node, Codes], Codes]
+
+_REFERENCE = litert.OpResolverType.BUILTIN_REF
+# Of a layer: with less, the kernels leave their threads asleep.
+_MACS_TO_SPLIT = 2 << 16
+_FORMS = ("builtin", "custom")
+_PLANS = ("int16", "exact", "auto")
+
+
+class ReferenceRefusedError(Exception):
+    """The reference kernels do not run the network: it is not legal."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run a network in our kernels.
+
+    Attributes:
+      form: builtin operators, or Oaq operators in a rewritten file.
+      plan, threads: the delegate's options.
+      intermediates: compare all tensors; the runtime then shares no memory between them. Without,
+        only the outputs can be compared, of tensors that share it. Operators then run in the
+        file's order: LiteRT 2.3 plans memory for that order, but lets any delegate change it.
+    """
+
+    form: str
+    plan: str
+    threads: int
+    intermediates: bool = True
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first thing that was not as it should be: in which way, at which node, and what."""
+
+    way: Way
+    inputs: str
+    node: int
+    kind: str
+    what: str
+
+    def __str__(self) -> str:
+        way = f"{self.way.form} ops, plan {self.way.plan}, {self.way.threads} thread(s)"
+        return f"node {self.node} ({self.kind}), {self.inputs} inputs, {way}: {self.what}"
+
+
+@dataclass
+class Outcome:
+    """What a comparison found, and what it counted."""
+
+    difference: Difference | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def ways(seed: int) -> list[Way]:
+    """Every form and plan; threads and the way that shares memory take turns with the seed."""
+    pairs = [(form, plan) for form in _FORMS for plan in _PLANS]
+    kept = [Way(*pair, threads=1 + (seed + i) % 2) for i, pair in enumerate(pairs)]
+    return [*kept, Way(*pairs[seed % len(pairs)], threads=2, intermediates=False)]
+
+
+class _LaneCounts(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("drains", "overflows", "smallest", "largest")]
+
+
+class Comparer:
+    """Holds our kernels against the reference's.
+
+    Args:
+      library: the one to hold; if it was built to count overflows, there must be none either.
+      corrupt: changes what our kernels wrote, for tests of what comes after a difference.
+    """
+
+    def __init__(self, library: Library, corrupt: Corrupt | None = None) -> None:
+        self._library = library
+        self._corrupt = corrupt
+        self._lanes = getattr(ctypes.CDLL(library.path), "oaq_overflow_counts", None)
+
+    def compare(self, network: Network, chosen: Iterable[Way] | None = None) -> Outcome:
+        """The first difference of a network, if there is one.
+
+        Raises:
+          InvalidNetworkError: the recipe describes no network.
+          ReferenceRefusedError: the reference kernels do not take it.
+        """
+        written = write(network)
+        try:
+            expected = _expected(network, written)
+        except (RuntimeError, ValueError) as error:
+            raise ReferenceRefusedError(str(error)) from error
+        outcome = Outcome()
+        outcome.counts.update(f"operators {n.kind}" for n in network.nodes if n.kind != "INPUT")
+        files = {"builtin": written.content}
+        for way in ways(network.seed) if chosen is None else chosen:
+            if way.form not in files:
+                # Of every fourth network: to read and write it again takes as long as to run it.
+                custom = to_custom_ops(written.content)
+                files[way.form] = custom if network.seed % 4 else _without_zero_biases(custom)
+            if not way.intermediates and not _shares_memory_well(network, written, expected):
+                outcome.counts["networks that LiteRT's memory plan changes"] += 1
+                continue
+            outcome.difference = self._run(network, written, files, way, expected, outcome.counts)
+            if outcome.difference is not None:
+                break
+        return outcome
+
+    def _run(
+        self,
+        network: Network,
+        written: Written,
+        files: dict[str, bytes],
+        way: Way,
+        expected: dict[str, list[Codes]],
+        counts: Counter[str],
+    ) -> Difference | None:
+        options = {"builtin": int(way.form == "builtin"), "plan": way.plan}
+        delegate = litert.load_delegate(
+            self._library.path, {**options, "num_threads": str(way.threads)}
+        )
+        try:
+            ours = _interpreter(files[way.form], way.intermediates, way.threads, delegate)
+        except (RuntimeError, ValueError) as error:
+            return Difference(way, "no", -1, "network", f"refused: {error}")
+        plan = Plan.from_json(self._library.plan_json(delegate))
+        runs = {entry.op: entry for entry in plan}
+        compared = range(len(network.nodes)) if way.intermediates else network.outputs
+        for kind, wanted in expected.items():
+            _feed(ours, network, written, kind)
+            ours.invoke()
+            for node in compared:
+                actual = ours.get_tensor(written.tensors[node])
+                if self._corrupt is not None:
+                    actual = self._corrupt(network.nodes[node], actual)
+                entry = runs.get(written.operators[node])
+                what = _codes(actual, wanted[node]) or _planned(network, node, entry, way, wanted)
+                if what:
+                    return Difference(way, kind, node, network.nodes[node].kind, what)
+        overflows = self._count_lanes(delegate, counts)
+        if overflows:
+            return Difference(way, "all", -1, "network", f"{overflows} lanes overflowed")
+        layers = [entry for entry in plan if entry.macs and entry.runs != "stock"]
+        counts["invocations"] += len(expected)
+        counts["tensors"] += len(expected) * len(compared)
+        if way.threads > 1:
+            split = [entry for entry in layers if (entry.macs or 0) >= _MACS_TO_SPLIT]
+            counts["layers run on threads"] += len(split) * len(expected)
+        _count(counts, layers, len(expected), first=way.plan == "int16" and way.form == "builtin")
+        return None
+
+    def _count_lanes(self, delegate: Any, counts: Counter[str]) -> int:
+        if self._lanes is None:
+            return 0
+        lanes = _LaneCounts()
+        pointer = delegate._get_native_delegate_pointer()
+        self._lanes(ctypes.c_void_p(pointer), ctypes.byref(lanes))
+        counts["lane drains watched"] += lanes.drains
+        counts["lane overflows"] += lanes.overflows
+        return int(lanes.overflows)
+
+
+def _expected(network: Network, written: Written) -> dict[str, list[Codes]]:
+    """The reference's codes of every node, for each kind of inputs."""
+    reference = _interpreter(written.content, True, 1)
+    expected = {}
+    for kind in constants.INPUTS:
+        _feed(reference, network, written, kind)
+        reference.invoke()
+        expected[kind] = [reference.get_tensor(tensor) for tensor in written.tensors]
+    return expected
+
+
+def _interpreter(content: bytes, intermediates: bool, threads: int, delegate: Any = None) -> Any:
+    made = litert.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=_REFERENCE,
+        experimental_preserve_all_tensors=intermediates,
+        experimental_disable_delegate_clustering=not intermediates,
+        experimental_delegates=None if delegate is None else [delegate],
+        num_threads=threads,
+    )
+    made.allocate_tensors()
+    return made
+
+
+def _feed(target: Any, network: Network, written: Written, kind: str) -> None:
+    for node, tensor in zip(network.nodes, written.tensors, strict=True):
+        if node.kind == "INPUT":
+            shape = tuple(node.options["shape"])
+            target.set_tensor(tensor, constants.inputs(kind, node.options["seed"], shape))
+
+
+def _shares_memory_well(
+    network: Network, written: Written, expected: dict[str, list[Codes]]
+) -> bool:
+    """Whether the reference's outputs are the same where tensors share memory.
+
+    LiteRT 2.3 lets an operator write over its input although another is still to read it, where a
+    chain of RESHAPEs lies between the two (tests/test_netgen.py).
+    """
+    reference = _interpreter(written.content, False, 1)
+    for kind, wanted in expected.items():
+        _feed(reference, network, written, kind)
+        reference.invoke()
+        for node in network.outputs:
+            if _codes(reference.get_tensor(written.tensors[node]), wanted[node]):
+                return False
+    return True
+
+
+def _without_zero_biases(content: bytes) -> bytes:
+    """Builtin CONV_2D has to have a bias, Oaq operators need none."""
+    model = read_model(content)
+    for layer in int8_layers(model)[0]:
+        graph = model.subgraphs[layer.subgraph]
+        if layer.bias >= 0 and not constant(model, graph, layer.bias).any():
+            operator = graph.operators[layer.op]
+            operator.inputs = [layer.input, layer.weights, *([-1] if layer.op % 2 else [])]
+    return write_model(model)
+
+
+def _codes(actual: Codes, wanted: Codes) -> str:
+    if actual.shape != wanted.shape:
+        return f"shape {actual.shape}, the reference's is {wanted.shape}"
+    if np.array_equal(actual, wanted):
+        return ""
+    wrong = np.argwhere(actual != wanted)
+    at = tuple(int(i) for i in wrong[0])
+    return (
+        f"{len(wrong)} of {wanted.size} codes differ, the first at {list(at)}: {actual[at]}, "
+        f"the reference's is {wanted[at]}"
+    )
+
+
+def _planned(
+    network: Network, node: int, entry: PlanEntry | None, way: Way, wanted: list[Codes]
+) -> str:
+    """What the plan promises: every layer runs as told, on codes inside its range."""
+    made = network.nodes[node]
+    if made.kind not in LAYERS:
+        return ""
+    if entry is None:
+        return "not in the plan"
+    if entry.runs not in {"int16": ("int16",), "exact": ("exact",)}.get(
+        way.plan, ("int16", "exact")
+    ):
+        return f"runs {entry.runs} ({entry.reason})"
+    given = wanted[made.inputs[0]]
+    low, high = entry.range or (0, 0)
+    if given.min() < low or given.max() > high:
+        return f"reads codes {given.min()}..{given.max()}, outside its range [{low}, {high}]"
+    return ""
+
+
+def _count(counts: Counter[str], layers: list[PlanEntry], invocations: int, *, first: bool) -> None:
+    tiles = sum(entry.tiles_int16 or 0 for entry in layers)
+    counts["int16 tiles run"] += tiles * invocations
+    if not first:
+        return
+    int16 = [entry for entry in layers if entry.runs == "int16"]
+    counts["layers"] += len(layers)
+    counts["layers int16"] += len(int16)
+    counts["layers never drained"] += sum(bool(entry.never_drained) for entry in int16)
+    counts["layers T>=16"] += sum(
+        bool(entry.never_drained) or (entry.depth or 0) >= 16 for entry in int16
+    )
+    counts["layers of a closed range"] += sum(entry.range != (-128, 127) for entry in layers)
+    counts["tiles int16"] += tiles
