@@ -24,7 +24,6 @@ from tests.models import SAME, ModelBuilder
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
-CASES_AN_EXAMPLE = 10
 CODES = st.integers(-128, 127)
 EDGES = st.sampled_from([-128, 127, 0, -1])
 
@@ -270,10 +269,15 @@ def check(library: str, case: Case) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "examples"),
-    [("CONV_2D", 80), ("DEPTHWISE_CONV_2D", 70), ("FULLY_CONNECTED", 60), ("TRANSPOSE_CONV", 60)],
+    [
+        ("CONV_2D", 900),
+        ("DEPTHWISE_CONV_2D", 600),
+        ("FULLY_CONNECTED", 500),
+        ("TRANSPOSE_CONV", 600),
+    ],
 )
 def test_ops_equal_the_reference(library: str, kind: str, examples: int) -> None:
-    checked = 0
+    checked = set()
 
     @settings(
         max_examples=examples,
@@ -283,12 +287,11 @@ def test_ops_equal_the_reference(library: str, kind: str, examples: int) -> None
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(st.lists(cases(kind), min_size=CASES_AN_EXAMPLE, max_size=CASES_AN_EXAMPLE))
-    def sweep(drawn: list[Case]) -> None:
-        nonlocal checked
-        for case in drawn:
-            check(library, case)
-            checked += 1
+    @given(cases(kind))
+    def sweep(case: Case) -> None:
+        check(library, case)
+        checked.add(case)
 
     sweep()
-    assert checked >= examples * CASES_AN_EXAMPLE
+    # Hypothesis repeats itself now and then.
+    assert len(checked) > 0.9 * examples
