@@ -85,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(command)
 
     command = _command(
+        commands,
+        "verify",
+        _verify,
+        "check certificate and plan independently, from the codes; exit 1 if they do not agree",
+    )
+    command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    _add_json(command)
+
+    command = _command(
         commands, "convert", _convert, "exchange builtin and Oaq operators; no code changes"
     )
     command.add_argument("source", type=Path, metavar="IN", help="a .tflite file")
@@ -145,12 +154,12 @@ def _inspect(options: argparse.Namespace) -> int:
     return OK
 
 
-def _plan(data: bytes) -> tuple[Plan | None, str]:
+def _plan(data: bytes, plan: str = "auto") -> tuple[Plan | None, str]:
     """The plan for this machine, or why there is none; a file is worth a look without it."""
     try:
         from oaq_keras.runtime import Interpreter
 
-        return Interpreter(model_content=data, builtin=True).plan(), ""
+        return Interpreter(model_content=data, builtin=True, plan=plan).plan(), ""
     except (OaqError, OSError, ValueError, RuntimeError, ImportError) as error:
         return None, " ".join(str(error).split())
 
@@ -170,6 +179,28 @@ def _certify(options: argparse.Namespace) -> int:
             raise OaqError(f"{options.picture} cannot be drawn: {error}") from error
     print(certificate.to_json(indent=2) if options.json else certificate)
     return OK if certificate.proven else REFUSED
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from oaq_keras import verification
+    from oaq_keras.certificate import METADATA
+    from oaq_keras.flatbuffer import get_metadata, load_bytes, read_model
+
+    data = load_bytes(options.model)
+    plan, why_not = _plan(data, plan="int16")
+    problems = verification.verify(data, None if plan is None else plan.entries)
+    layers = len(verification.bounds(data))
+    if options.json:
+        _print_json({"layers": layers, "problems": problems, "plan_reason": why_not})
+    else:
+        for problem in problems:
+            print(problem)
+        compared = (
+            "certificate and plan" if plan is not None else f"certificate (no plan: {why_not})"
+        )
+        verdict = f"{len(problems)} disagree" if problems else "all agree"
+        print(f"{options.model}: {layers} int8 layers recomputed against {compared}: {verdict}")
+    return REFUSED if problems else OK
 
 
 def _convert(options: argparse.Namespace) -> int:

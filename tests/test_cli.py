@@ -143,6 +143,30 @@ class TestInspect:
         assert "not certified" in capsys.readouterr().out
 
 
+class TestVerify:
+    @pytest.mark.parametrize("json_too", [False, True])
+    def test_agrees_with_a_true_certificate(
+        self, proven: Path, json_too: bool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        forge(proven, proven)
+        assert cli.main(["verify", str(proven), *["--json"] * json_too]) == cli.OK
+        out = capsys.readouterr().out
+        assert json.loads(out)["problems"] == [] if json_too else "all agree" in out
+
+    def test_names_what_a_forged_one_gets_wrong(
+        self, refused: Path, proven: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        forge(refused, proven)
+        assert cli.main(["verify", str(refused)]) == cli.REFUSED
+        assert "worst case" in capsys.readouterr().out
+
+    def test_no_model_is_a_fault(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "x.tflite"
+        path.write_bytes(b"nothing")
+        assert cli.main(["verify", str(path)]) == cli.FAULT
+        assert one_line(capsys.readouterr().err)
+
+
 class TestConvert:
     def test_forged_certificate_goes_into_no_new_file(
         self, refused: Path, proven: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
