@@ -195,9 +195,9 @@ def _verify(options: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(problem)
-        compared = (
-            "certificate and plan" if plan is not None else f"certificate (no plan: {why_not})"
-        )
+        certified = get_metadata(read_model(data), METADATA) is not None
+        compared = "its certificate" if certified else "no certificate"
+        compared += " and the plan" if plan is not None else f"; no plan: {why_not}"
         verdict = f"{len(problems)} disagree" if problems else "all agree"
         print(f"{options.model}: {layers} int8 layers recomputed against {compared}: {verdict}")
     return REFUSED if problems else OK
