@@ -18,7 +18,7 @@ from oaq_keras.library import Library
 from oaq_keras.plan import Plan, PlanEntry
 from oaq_keras.rewrite import to_custom_ops
 from tests.netgen import constants
-from tests.netgen.network import LAYERS, Network, Node
+from tests.netgen.network import LAYERS, Network, Node, quantizations
 from tests.netgen.write import Written, write
 
 Codes = constants.Codes
@@ -268,10 +268,14 @@ def _planned(
         way.plan, ("int16", "exact")
     ):
         return f"runs {entry.runs} ({entry.reason})"
-    given = wanted[made.inputs[0]]
+    source = made.inputs[0]
+    least, most = int(wanted[source].min()), int(wanted[source].max())
+    if made.options.get("padding") == "SAME":
+        zero_point = quantizations(network.nodes)[source][1]
+        least, most = min(least, zero_point), max(most, zero_point)
     low, high = entry.range or (0, 0)
-    if given.min() < low or given.max() > high:
-        return f"reads codes {given.min()}..{given.max()}, outside its range [{low}, {high}]"
+    if least < low or most > high:
+        return f"reads codes {least}..{most}, outside its range [{low}, {high}]"
     return ""
 
 

@@ -65,8 +65,8 @@ MUTATIONS = (
     Mutation(
         "PAD does not widen the range",
         "tflite/ranges.c",
-        "return unite(passed_range(graph, node, 0, output), (OaqRange){zero, zero});",
-        "return unite(passed_range(graph, node, 0, output), passed_range(graph, node, 0, output));",
+        "unite(passed_range(graph, node, 0, output), (OaqRange){zero, zero});",
+        "unite(passed_range(graph, node, 0, output), (OaqRange){127 + 0 * zero, -128});",
     ),
     Mutation(
         "MAXIMUM and MINIMUM are mixed up",
@@ -75,10 +75,10 @@ MUTATIONS = (
         "node->builtin_code != kBuiltinMaximum)",
     ),
     Mutation(
-        "ranges pass ops that change the scale",
+        "CONCATENATION has the range of its first input",
         "tflite/ranges.c",
-        "a->params.scale == b->params.scale && ",
-        "",
+        "range = unite(range, passed_range(graph, node, i, output));",
+        "range = unite(range, range);",
     ),
     Mutation(
         "the range of RELU is that of RELU6",
