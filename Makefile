@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test soak sanitize coverage clean
+.PHONY: help demo test lint format c-test soak matrix sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ sanitize: $(READY) ## the C tests under Address-, UndefinedBehavior- and ThreadS
 	  $(TOOLS) cmake --build $$build --parallel $(JOBS); \
 	  $(TOOLS) ctest --test-dir $$build --output-on-failure --parallel $(JOBS); \
 	done
+
+matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads
+	@$(RUN) -m tests.matrix.run
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
