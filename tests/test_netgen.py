@@ -20,6 +20,8 @@ from oaq_keras.errors import LibraryError
 from oaq_keras.flatbuffer import kind, read_model
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, lane_blocks
+from oaq_keras.rewrite import to_custom_ops
+from oaq_keras.runtime import Interpreter
 from tests.models import ModelBuilder
 from tests.netgen import figures, soak
 from tests.netgen.compare import Comparer, Difference
@@ -362,10 +364,10 @@ REORDERED = pytest.mark.xfail(
 )
 
 
-@pytest.mark.parametrize("keep_order", [True, pytest.param(False, marks=REORDERED)])
-def test_a_delegate_keeps_what_others_read(kernels: library.Library, keep_order: bool) -> None:
+def overwritten_network() -> Network:
+    """A RESHAPE shares the memory of what CONV_2D reads with SUB, which writes over it."""
     layer = {**LAYER, **WINDOW, "multiplier": 2.0**-9}
-    network = Network(
+    return Network(
         2179,
         (
             Node("INPUT", options={"shape": [1, 17, 3, 1], "seed": 1}),
@@ -377,11 +379,39 @@ def test_a_delegate_keeps_what_others_read(kernels: library.Library, keep_order:
             Node("FULLY_CONNECTED", (5,), 1.0, options=ROWS),
         ),
     )
+
+
+@pytest.mark.parametrize("keep_order", [True, pytest.param(False, marks=REORDERED)])
+def test_a_delegate_keeps_what_others_read(kernels: library.Library, keep_order: bool) -> None:
+    network = overwritten_network()
     written = write(network)
     codes = np.arange(3, dtype=np.int8)[:, None]
     delegate = litert.load_delegate(kernels.path, {"builtin": "1"})
     expected = reference(written.content, codes, keep=False)
     ours = reference(written.content, codes, keep=False, delegate=delegate, keep_order=keep_order)
+    for node in network.outputs:
+        tensor = written.tensors[node]
+        np.testing.assert_array_equal(ours.get_tensor(tensor), expected.get_tensor(tensor))
+
+
+@pytest.mark.parametrize("builtin", [True, False])
+def test_our_interpreter_keeps_what_others_read_by_default(
+    kernels: library.Library, builtin: bool
+) -> None:
+    network = overwritten_network()
+    written = write(network)
+    codes = np.arange(3, dtype=np.int8)[:, None]
+    expected = reference(written.content, codes, keep=False)
+    content = written.content if builtin else to_custom_ops(written.content)
+    ours = Interpreter(
+        model_content=content,
+        builtin=builtin,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+    )
+    ours.allocate_tensors()
+    detail = ours.get_input_details()[0]
+    ours.set_tensor(detail["index"], np.broadcast_to(codes, detail["shape"]))
+    ours.invoke()
     for node in network.outputs:
         tensor = written.tensors[node]
         np.testing.assert_array_equal(ours.get_tensor(tensor), expected.get_tensor(tensor))
