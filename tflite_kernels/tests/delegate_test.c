@@ -38,8 +38,6 @@ typedef struct Fake {
   int32_t bias[4];
   char message[512];
   int reports;
-  TfLiteRegistration kernel;
-  void* kernel_data;
 } Fake;
 
 static void report_error(TfLiteContext* context, const char* format, ...) {
@@ -75,16 +73,6 @@ static TfLiteStatus resize_tensor(TfLiteContext* context, TfLiteTensor* tensor,
   return fits ? kTfLiteOk : kTfLiteError;
 }
 
-static TfLiteStatus replace_nodes(TfLiteContext* context, TfLiteRegistration registration,
-                                  const TfLiteIntArray* nodes, struct TfLiteDelegate* delegate) {
-  Fake* fake = context->impl_;
-  CHECK(nodes->size == 1 && nodes->data[0] == 0);
-  TfLiteDelegateParams params = {delegate, (TfLiteIntArray*)nodes, NULL, NULL};
-  fake->kernel = registration;
-  fake->kernel_data = registration.init(context, (const char*)&params, 0);
-  return kTfLiteOk;
-}
-
 static void set_tensor(Fake* fake, int index, const char* name, TfLiteType type, const Ints* dims,
                        void* data, size_t bytes, bool constant) {
   fake->dims[index] = *dims;
@@ -115,8 +103,7 @@ static void make(Fake* fake) {
                                   .impl_ = fake,
                                   .ResizeTensor = resize_tensor,
                                   .ReportError = report_error,
-                                  .GetNodeAndRegistration = get_node,
-                                  .ReplaceNodeSubsetsWithDelegateKernels = replace_nodes};
+                                  .GetNodeAndRegistration = get_node};
   set_tensor(fake, kInput, "the input", kTfLiteInt8, &(Ints){4, {2, 4, 4, 3}}, fake->input,
              sizeof(fake->input), false);
   set_tensor(fake, kWeights, "the weights", kTfLiteInt8, &(Ints){4, {4, 2, 2, 3}}, fake->weights,
@@ -152,12 +139,18 @@ static bool delegate_to(Fake* fake, const char* reason) {
   char* plan = plan_of(delegate);
   if (strstr(plan, reason) == NULL) fprintf(stderr, "expected '%s' in %s\n", reason, plan);
   CHECK(strstr(plan, reason) != NULL);
-  const bool claimed = fake->kernel_data != NULL;
+  const bool claimed = fake->registration.invoke != NULL;
   if (claimed) {
-    fake->node.user_data = fake->kernel_data;
-    CHECK(fake->kernel.prepare(&fake->context, &fake->node) == kTfLiteOk);
-    CHECK(fake->kernel.invoke(&fake->context, &fake->node) == kTfLiteOk);
-    fake->kernel.free(&fake->context, fake->kernel_data);
+    // Applied again, as runtimes do after a resize.
+    void* kernel = fake->node.user_data;
+    CHECK(delegate->Prepare(&fake->context, delegate) == kTfLiteOk);
+    CHECK(fake->node.user_data == kernel);
+    char* again = plan_of(delegate);
+    CHECK(strcmp(again, plan) == 0);
+    free(again);
+    CHECK(fake->registration.prepare(&fake->context, &fake->node) == kTfLiteOk);
+    CHECK(fake->registration.invoke(&fake->context, &fake->node) == kTfLiteOk);
+    fake->registration.free(&fake->context, kernel);
   }
   free(plan);
   oaq_delegate_destroy(delegate);
@@ -210,7 +203,7 @@ static void test_what_is_left_to_the_runtime(void) {
               fake.affine[kWeights].quantized_dimension = 3);
   EXPECT_LEFT("bias 'the bias' has 3", fake.dims[kBias].data[0] = 3);
   EXPECT_LEFT("not in the model", fake.inputs.data[0] = 99);
-  EXPECT_LEFT("before it is written", fake.outputs.data[0] = kInput);
+  EXPECT_LEFT("tensor of its own", fake.outputs.data[0] = kInput);
   EXPECT_LEFT("tensor of its own", fake.tensors[kOutput].allocation_type = kTfLiteMmapRo);
   EXPECT_LEFT("2 outputs", fake.outputs = ((Ints){2, {kOutput, kOutput}}));
   EXPECT_LEFT("fused activation 4", fake.conv.activation = 4);
@@ -228,27 +221,26 @@ static void test_input_that_changes_shape(void) {
   const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
   TfLiteDelegate* delegate = oaq_delegate_create(&options);
   CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
-  fake.node.user_data = fake.kernel_data;
   fake.dims[kInput].data[0] = 1;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
   CHECK(fake.dims[kOutput].data[0] == 1);
   fake.dims[kInput].data[1] = 0;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
-  CHECK(fake.kernel.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
   fake.dims[kInput].data[1] = 1 << 30;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteError);
   fake.dims[kInput].data[1] = -1;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteError);
   fake.dims[kInput].data[1] = 4;
   fake.dims[kInput].data[3] = 6;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteError);
   CHECK(strstr(fake.message, "the input") != NULL);
   // Buffers that the runtime did not allocate.
   fake.dims[kInput].data[3] = 3;
-  CHECK(fake.kernel.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
   fake.tensors[kInput].bytes = 3;
-  CHECK(fake.kernel.invoke(&fake.context, &fake.node) == kTfLiteError);
-  fake.kernel.free(&fake.context, fake.kernel_data);
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteError);
+  fake.registration.free(&fake.context, fake.node.user_data);
   // The plan is the delegate's: it stays after the interpreter is gone.
   char* plan = plan_of(delegate);
   CHECK(strstr(plan, "\"kind\": \"CONV_2D\", \"name\": \"the output\"") != NULL);

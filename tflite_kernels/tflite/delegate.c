@@ -6,22 +6,16 @@
 
 #include "tflite/ranges.h"
 
-// The kernel that replaces one node: the runtime holds it, the plan entry belongs to the delegate,
-// which outlives the interpreter.
+// What runs a claimed node: the runtime holds it and frees it with the node. The plan entry belongs
+// to the delegate, which outlives the interpreter.
 typedef struct Kernel {
   OaqOp* op;
   OaqPlanEntry* entry;
 } Kernel;
 
-static void* kernel_init(TfLiteContext* context, const char* buffer, size_t length) {
-  (void)context;
-  (void)length;
-  const TfLiteDelegateParams* params = (const void*)buffer;
-  OaqDelegate* delegate = params->delegate->data_;
+static Kernel* kernel_create(OaqOp* op, OaqPlanEntry* entry) {
   Kernel* kernel = malloc(sizeof(*kernel));
-  if (kernel == NULL) return NULL;
-  *kernel = (Kernel){delegate->pending_op, delegate->pending_entry};
-  delegate->pending_op = NULL;
+  if (kernel != NULL) *kernel = (Kernel){op, entry};
   return kernel;
 }
 
@@ -41,10 +35,6 @@ static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
 
 static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
   Kernel* kernel = node->user_data;
-  if (kernel == NULL || kernel->op == NULL) {
-    context->ReportError(context, "oaq: out of memory");
-    return kTfLiteError;
-  }
   OaqError error;
   if (!oaq_op_prepare(kernel->op, context, &error)) return report(context, kernel->entry, &error);
   kernel->entry->macs = kernel->op->macs;
@@ -103,8 +93,7 @@ static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntr
 
 // The op for a node, NULL with a reason in `error` where the runtime keeps the node.
 static OaqOp* claim(const OaqDelegate* delegate, const TfLiteContext* context,
-                    const OaqGraphNode* node, const OaqInputRanges* found, size_t position,
-                    OaqError* error) {
+                    const OaqGraphNode* node, OaqRange range, OaqError* error) {
   bool custom = false;
   OaqOptions options;
   if (oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
@@ -115,49 +104,33 @@ static OaqOp* claim(const OaqDelegate* delegate, const TfLiteContext* context,
     oaq_fail(error, "builtin op; builtin=1 claims it");
     return NULL;
   }
-  if (!custom && found->read_early >= 0) {
-    oaq_fail(error, "the graph reads tensor %d before it is written, and claiming would reorder it",
-             found->read_early);
-    return NULL;
-  }
   if (!oaq_node_options(node, &options, error)) return NULL;
-  return oaq_op_create(context, node->node->inputs, node->node->outputs, &options,
-                       found->ranges[position], false, &delegate->planner, error);
+  return oaq_op_create(context, node->node->inputs, node->node->outputs, &options, range, false,
+                       &delegate->planner, error);
 }
 
-// Hands a node over to a kernel; the op is the kernel's or freed afterwards.
-static TfLiteStatus replace(OaqDelegate* delegate, TfLiteContext* context, const OaqGraphNode* node,
-                            OaqOp* op, OaqPlanEntry* entry) {
-  struct {
-    int size;
-    int data[1];
-  } nodes = {1, {node->index}};
-  const TfLiteRegistration registration = {.init = kernel_init,
-                                           .free = kernel_free,
-                                           .prepare = kernel_prepare,
-                                           .invoke = kernel_invoke,
-                                           .builtin_code = kBuiltinDelegate,
-                                           .custom_name = "OaqDelegate",
-                                           .version = 1};
-  delegate->pending_op = op;
-  delegate->pending_entry = entry;
-  const TfLiteStatus status = context->ReplaceNodeSubsetsWithDelegateKernels(
-      context, registration, (const TfLiteIntArray*)(const void*)&nodes, &delegate->base);
-  oaq_op_free(delegate->pending_op);
-  delegate->pending_op = NULL;
-  return status;
+static TfLiteStatus out_of_memory(TfLiteContext* context) {
+  context->ReportError(context, "oaq: out of memory");
+  return kTfLiteError;
 }
 
-static TfLiteStatus delegate_node(OaqDelegate* delegate, TfLiteContext* context,
-                                  const OaqGraphNode* node, const OaqInputRanges* found,
-                                  size_t position) {
-  OaqPlanEntry* entry = add_entry(delegate, context, node);
-  OaqError error = {""};
-  if (entry == NULL) {
-    context->ReportError(context, "oaq: out of memory");
-    return kTfLiteError;
+// A second visit, when the runtime applies its delegates anew: claimed nodes stay so.
+static bool is_claimed(const OaqGraphNode* node) {
+  return node->registration->invoke == kernel_invoke;
+}
+
+// Plans a node without touching it; `*kernel` is NULL where the runtime keeps it.
+static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
+                              const OaqGraphNode* node, OaqRange range, Kernel** kernel) {
+  *kernel = NULL;
+  if (is_claimed(node)) {
+    ((const Kernel*)node->node->user_data)->entry->outdated = false;
+    return kTfLiteOk;
   }
-  OaqOp* op = claim(delegate, context, node, found, position, &error);
+  OaqPlanEntry* entry = add_entry(delegate, context, node);
+  if (entry == NULL) return out_of_memory(context);
+  OaqError error = {""};
+  OaqOp* op = claim(delegate, context, node, range, &error);
   if (op == NULL) {
     bool custom = false;
     const bool ours = oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom;
@@ -172,7 +145,31 @@ static TfLiteStatus delegate_node(OaqDelegate* delegate, TfLiteContext* context,
     return kTfLiteOk;
   }
   fill_entry(delegate, op, entry);
-  return replace(delegate, context, node, op, entry);
+  *kernel = kernel_create(op, entry);
+  if (*kernel != NULL) return kTfLiteOk;
+  oaq_op_free(op);
+  return out_of_memory(context);
+}
+
+// Puts our functions into the node's own registration, and leaves the node where it is.
+// ReplaceNodeSubsetsWithDelegateKernels would let the runtime move other nodes before it: LiteRT
+// 2.3 then runs an elementwise op, in place, on memory that a later op is still to read. Fields
+// that not every runtime has are left as they are.
+static void take_over(TfLiteContext* context, const OaqGraphNode* node, Kernel* kernel) {
+  TfLiteRegistration* registration = node->registration;
+  if (registration->free != NULL && node->node->user_data != NULL) {
+    registration->free(context, node->node->user_data);
+  }
+  node->node->user_data = kernel;
+  registration->init = NULL;
+  registration->free = kernel_free;
+  registration->prepare = kernel_prepare;
+  registration->invoke = kernel_invoke;
+  registration->profiling_string = NULL;
+  // Other delegates go by it: they are not to claim the node as well.
+  registration->builtin_code = kBuiltinCustom;
+  registration->custom_name = oaq_kind_custom_name(kernel->op->options.kind);
+  registration->version = 1;
 }
 
 // The graph's nodes in execution order; a copy, because the runtime reuses its list.
@@ -185,16 +182,15 @@ static OaqGraphNode* list_nodes(TfLiteContext* context, size_t* count) {
   for (size_t i = 0; i < *count; ++i) nodes[i].index = plan->data[i];
   for (size_t i = 0; i < *count; ++i) {
     TfLiteNode* node = NULL;
-    TfLiteRegistration* registration = NULL;
-    if (context->GetNodeAndRegistration(context, nodes[i].index, &node, &registration) !=
+    if (context->GetNodeAndRegistration(context, nodes[i].index, &node, &nodes[i].registration) !=
         kTfLiteOk) {
       free(nodes);
       return NULL;
     }
     nodes[i].node = node;
-    nodes[i].builtin_code = registration->builtin_code;
-    nodes[i].version = registration->version;
-    nodes[i].custom_name = registration->custom_name;
+    nodes[i].builtin_code = nodes[i].registration->builtin_code;
+    nodes[i].version = nodes[i].registration->version;
+    nodes[i].custom_name = nodes[i].registration->custom_name;
   }
   return nodes;
 }
@@ -206,22 +202,27 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
   }
   size_t count = 0;
   OaqGraphNode* nodes = list_nodes(context, &count);
-  OaqInputRanges found = {NULL, -1};
+  Kernel** kernels = calloc(count + 1, sizeof(*kernels));
+  OaqRange* ranges = nodes != NULL ? oaq_find_input_ranges(context, nodes, count) : NULL;
   TfLiteStatus status = kTfLiteOk;
-  if (nodes == NULL || !oaq_find_input_ranges(context, nodes, count, &found)) {
+  if (kernels == NULL || ranges == NULL) {
     context->ReportError(context, "oaq: can't read the graph, or out of memory");
     status = kTfLiteError;
   }
   for (size_t i = 0; status == kTfLiteOk && i < count; ++i) {
-    // Replacing a node moves the runtime's nodes: ask for the pointer again.
-    TfLiteNode* node = NULL;
-    TfLiteRegistration* registration = NULL;
-    status = context->GetNodeAndRegistration(context, nodes[i].index, &node, &registration);
-    if (status != kTfLiteOk) break;
-    nodes[i].node = node;
-    status = delegate_node(delegate, context, &nodes[i], &found, i);
+    status = plan_node(delegate, context, &nodes[i], ranges[i], &kernels[i]);
   }
-  free(found.ranges);
+  // All nodes or none: after an error the runtime may go on with the graph as it was.
+  for (size_t i = 0; kernels != NULL && i < count; ++i) {
+    if (kernels[i] == NULL) continue;
+    if (status == kTfLiteOk) {
+      take_over(context, &nodes[i], kernels[i]);
+    } else {
+      kernel_free(context, kernels[i]);
+    }
+  }
+  free(ranges);
+  free(kernels);
   free(nodes);
   return status;
 }

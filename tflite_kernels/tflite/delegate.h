@@ -16,9 +16,6 @@ typedef struct OaqDelegate {
 #endif
   OaqPlanEntry* first_entry;
   OaqPlanEntry* last_entry;
-  // The op that the runtime's next call of init takes over, and its entry.
-  OaqOp* pending_op;
-  OaqPlanEntry* pending_entry;
 } OaqDelegate;
 
 // kTfLiteError where an Oaq op can't be run; builtin ops that can't are left to the runtime.

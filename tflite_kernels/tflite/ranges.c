@@ -272,54 +272,40 @@ static void count_producers(const TfLiteContext* context, const OaqGraphNode* no
   }
 }
 
-static int find_early_read(const Graph* graph, const TfLiteNode* node, const bool* written) {
-  for (int i = 0; i < node->inputs->size; ++i) {
-    const int index = node->inputs->data[i];
-    const TfLiteTensor* input = oaq_tensor_at(graph->context, index);
-    if (input != NULL && graph->producers[index] > 0 && !written[index] && !input->is_variable) {
-      return index;
-    }
-  }
-  return -1;
-}
-
+// A tensor that a node reads before another writes it is unknown: it holds what the arena held.
 static void walk(const Graph* graph, const OaqGraphNode* nodes, size_t count, OaqRange* ranges,
-                 bool* written, OaqInputRanges* found) {
+                 OaqRange* found) {
   for (size_t n = 0; n < count; ++n) {
     const TfLiteNode* node = nodes[n].node;
     bool custom = false;
     const int input = oaq_input_position(oaq_node_kind(&nodes[n], &custom));
-    found->ranges[n] = input < node->inputs->size ? tensor_range(graph, node->inputs->data[input])
-                                                  : oaq_unknown_range;
-    if (found->read_early < 0) found->read_early = find_early_read(graph, node, written);
+    found[n] = input < node->inputs->size ? tensor_range(graph, node->inputs->data[input])
+                                          : oaq_unknown_range;
     for (int i = 0; i < node->outputs->size; ++i) {
       const int index = node->outputs->data[i];
       const TfLiteTensor* output = oaq_tensor_at(graph->context, index);
-      if (output == NULL) continue;
-      written[index] = true;
-      if (!has_code_range(output) || graph->producers[index] != 1) continue;
+      if (output == NULL || !has_code_range(output) || graph->producers[index] != 1) continue;
       ranges[index] = output_range(graph, &nodes[n], output);
     }
   }
 }
 
-bool oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count,
-                           OaqInputRanges* found) {
+OaqRange* oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes,
+                                size_t count) {
   const size_t tensors = context->tensors_size;
-  *found = (OaqInputRanges){calloc(count + 1, sizeof(OaqRange)), -1};
+  OaqRange* found = calloc(count + 1, sizeof(*found));
   OaqRange* ranges = calloc(tensors + 1, sizeof(*ranges));
   uint8_t* producers = calloc(tensors + 1, sizeof(*producers));
-  bool* written = calloc(tensors + 1, sizeof(*written));
-  const bool allocated =
-      found->ranges != NULL && ranges != NULL && producers != NULL && written != NULL;
-  if (allocated) {
+  if (found != NULL && ranges != NULL && producers != NULL) {
     for (size_t t = 0; t < tensors; ++t) ranges[t] = oaq_unknown_range;
     count_producers(context, nodes, count, producers);
     const Graph graph = {context, ranges, producers};
-    walk(&graph, nodes, count, ranges, written, found);
+    walk(&graph, nodes, count, ranges, found);
+  } else {
+    free(found);
+    found = NULL;
   }
   free(ranges);
   free(producers);
-  free(written);
-  return allocated;
+  return found;
 }

@@ -16,7 +16,8 @@ static const OaqRange oaq_unknown_range = {INT8_MIN, INT8_MAX};
 // One node of the graph, in execution order.
 typedef struct OaqGraphNode {
   int index;
-  const TfLiteNode* node;
+  TfLiteNode* node;
+  TfLiteRegistration* registration;
   int32_t builtin_code;
   int version;              // of the op, as the runtime has it
   const char* custom_name;  // of BuiltinOperator_CUSTOM
@@ -29,16 +30,9 @@ bool oaq_node_options(const OaqGraphNode* node, OaqOptions* options, OaqError* e
 // The kind of the node, and whether it is the custom op.
 OaqKind oaq_node_kind(const OaqGraphNode* node, bool* custom);
 
-// What the graph says of the activations that the nodes read.
-typedef struct OaqInputRanges {
-  OaqRange* ranges;  // [count of nodes], when the node runs
-  // A tensor that a node reads before another writes it, -1 without: it holds what the arena held.
-  // The runtime orders such nodes the other way round as soon as a delegate claims any.
-  int read_early;
-} OaqInputRanges;
-
-// False where memory is out; `ranges` is for the caller to free.
-bool oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes, size_t count,
-                           OaqInputRanges* found);
+// ranges[count]: of the activations that each node reads; for the caller to free. NULL where memory
+// is out.
+OaqRange* oaq_find_input_ranges(const TfLiteContext* context, const OaqGraphNode* nodes,
+                                size_t count);
 
 #endif  // OAQ_TFLITE_RANGES_H_
