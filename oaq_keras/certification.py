@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from oaq_keras import accumulator
 from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import (
@@ -28,7 +30,7 @@ from oaq_keras.flatbuffer import (
     write_model,
 )
 from oaq_keras.int8_layers import Int8Layer, int8_layers
-from oaq_keras.layouts import BROADCAST, LAYOUTS
+from oaq_keras.layouts import BROADCAST, LAYOUTS, Layout
 from oaq_keras.tables import short_name
 
 _DEFAULTS = Certificate(
@@ -43,6 +45,7 @@ _Entry = LayerCertificate | SkippedLayer
 _APPLIES = {
     "CONV_2D": ("c8", "c4"),
     "FULLY_CONNECTED": ("c8", "c4"),
+    "TRANSPOSE_CONV": ("c8", "c4"),
     "DEPTHWISE_CONV_2D": ("channel",),
 }
 
@@ -153,10 +156,10 @@ def _prove(
 
 def _layer(layer: Int8Layer, depth: int, settings: Certificate) -> LayerCertificate:
     bits = settings.accumulator_bits
-    channels, products = layer.codes.shape
+    channels, products = len(layer.codes), layer.products
     width = layer.input_range[1] - layer.input_range[0]
     proofs = {
-        name: accumulator.prove(layer.codes, LAYOUTS[name], depth, width, bits)
+        name: _prove_phases(layer, LAYOUTS[name], depth, width, bits)
         for name in _APPLIES[layer.kind]
         if name in settings.target
     }
@@ -166,7 +169,7 @@ def _layer(layer: Int8Layer, depth: int, settings: Certificate) -> LayerCertific
     proven_channels = sum(map(all, zip(*safe, strict=True)))
     never_drained_channels = sum(map(all, zip(*whole, strict=True)))
     if layer.kind != "DEPTHWISE_CONV_2D" and products <= _BROADCAST_PRODUCTS:
-        proof = accumulator.prove(layer.codes, BROADCAST, depth, width, bits)
+        proof = _prove_phases(layer, BROADCAST, depth, width, bits)
         if proof.never_drained.all():
             proofs[BROADCAST.name] = proof
     return LayerCertificate(
@@ -184,6 +187,25 @@ def _layer(layer: Int8Layer, depth: int, settings: Certificate) -> LayerCertific
         proven_channels=proven_channels,
         never_drained_channels=never_drained_channels,
         layouts={name: _layout(proof, bits) for name, proof in proofs.items()},
+    )
+
+
+def _prove_phases(
+    layer: Int8Layer, layout: Layout, depth: int, width: int, bits: int
+) -> accumulator.LayoutProof:
+    """What holds for a channel in every phase."""
+    split = layer.by_phase(layer.codes)
+    phases, channels, products = split.shape
+    proof = accumulator.prove(split.reshape(-1, products), layout, depth, width, bits)
+    each = (phases, channels)
+    pairs = proof.pair_worst_case
+    return accumulator.LayoutProof(
+        share=proof.share,
+        worst_case=np.max(proof.worst_case.reshape(each), axis=0),
+        max_depth=np.min(proof.max_depth.reshape(each), axis=0),
+        pair_worst_case=None if pairs is None else np.max(pairs.reshape(each), axis=0),
+        proven=np.logical_and.reduce(proof.proven.reshape(each)),
+        never_drained=np.logical_and.reduce(proof.never_drained.reshape(each)),
     )
 
 

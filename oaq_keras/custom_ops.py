@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The custom operators OaqConv2D, OaqDepthwiseConv2D and OaqFullyConnected: names and options.
+"""The custom operators OaqConv2D, OaqDepthwiseConv2D, OaqFullyConnected and OaqTransposeConv.
 
 docs/format.md is the contract with the C kernels; this module is its Python half.
 """
@@ -22,6 +22,7 @@ BUILTIN_TO_CUSTOM = {
     "CONV_2D": "OaqConv2D",
     "DEPTHWISE_CONV_2D": "OaqDepthwiseConv2D",
     "FULLY_CONNECTED": "OaqFullyConnected",
+    "TRANSPOSE_CONV": "OaqTransposeConv",
 }
 CUSTOM_TO_BUILTIN = {custom: builtin for builtin, custom in BUILTIN_TO_CUSTOM.items()}
 
@@ -35,11 +36,13 @@ _COMMON = (
     "output_lo",
     "output_hi",
 )
-_WINDOW = ("padding", "stride_h", "stride_w", "dilation_h", "dilation_w")
+_STRIDED = ("padding", "stride_h", "stride_w")
+_WINDOW = (*_STRIDED, "dilation_h", "dilation_w")
 _KEYS = {
     "CONV_2D": (*_COMMON, *_WINDOW),
     "DEPTHWISE_CONV_2D": (*_COMMON, *_WINDOW, "depth_multiplier"),
     "FULLY_CONNECTED": (*_COMMON, "keep_num_dims"),
+    "TRANSPOSE_CONV": (*_COMMON, *_STRIDED),
 }
 _LIMITS = {
     "version": (VERSION, VERSION),
@@ -61,7 +64,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """What a convolution or fully connected operator does, in one shape for all three kinds.
+    """What a convolution or fully connected operator does, in one shape for all kinds.
 
     Fields that a kind lacks keep their defaults. Names and values are those of docs/format.md.
     """

@@ -50,7 +50,9 @@ def inflate_layer(
     width = layer.input_range[1] - layer.input_range[0]
 
     def load(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return _load(codes, layouts, depth, width, accumulator_bits)
+        split = layer.by_phase(codes)
+        loads = [_load(phase, layouts, depth, width, accumulator_bits) for phase in split]
+        return np.asarray(np.max(loads, axis=0))
 
     original = layer.codes.astype(np.int64)
     per_channel = quantization(graph, layer.weights, len(original)).scale.size > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -26,22 +27,28 @@ from oaq_keras.flatbuffer import (
     tensor_name,
     type_name,
 )
-from oaq_keras.ranges import PASS_THROUGH, Range, padded, tensor_ranges
+from oaq_keras.ranges import PASS_THROUGH, Range, padded, tensor_ranges, transpose_conv_fuses
 
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 _OPTIONS = {
     "CONV_2D": schema.Conv2DOptionsT,
     "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
     "FULLY_CONNECTED": schema.FullyConnectedOptionsT,
+    "TRANSPOSE_CONV": schema.TransposeConvOptionsT,
 }
-_RANK = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2}
-_CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+_RANK = {"CONV_2D": 4, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 4}
+_CHANNEL_AXIS = {
+    "CONV_2D": 0,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 0,
+    "TRANSPOSE_CONV": 0,
+}
 
 
 @dataclass(frozen=True)
 class Int8Layer:
-    """One int8 CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED, builtin or Oaq.
+    """One int8 layer of a kind in `KINDS`, builtin or Oaq.
 
     Attributes:
       subgraph, op: where it is; `op` counts the operators of its subgraph.
@@ -50,7 +57,9 @@ class Int8Layer:
       custom: whether it is an Oaq operator.
       options: of either form; a builtin's input claim and output limits are the full range.
       input, weights, bias, output: tensor indices; bias is -1 where there is none.
-      codes: [channels, products] int8, products in the order the kernels read them.
+      codes: [channels, taps] int8, in the order the kernels read them.
+      phases: which of a channel's taps an output sums: all of them; of TRANSPOSE_CONV, those of one
+        phase of the stride (docs/format.md).
       input_range: [lo, hi] of the codes read, padding included.
       macs: multiplications of one invocation.
       first: whether it reads the model's input, straight or through ops that pass codes on.
@@ -67,9 +76,25 @@ class Int8Layer:
     bias: int
     output: int
     codes: NDArray[np.int8]
+    phases: tuple[NDArray[np.intp], ...]
     input_range: Range
     macs: int
     first: bool
+
+    @property
+    def products(self) -> int:
+        """Products of an output, of the longest phase where they differ."""
+        return max(phase.size for phase in self.phases)
+
+    def by_phase(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """`codes` of this layer, [channels, taps], as [phases, channels, products].
+
+        Shorter phases are filled with zeros, which add nothing to a lane.
+        """
+        split = np.zeros((len(self.phases), len(codes), self.products), codes.dtype)
+        for sums, phase in zip(split, self.phases, strict=True):
+            sums[:, : phase.size] = codes[:, phase]
+        return split
 
 
 def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
@@ -92,7 +117,7 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
             if builtin not in KINDS:
                 continue
             tensors = _tensors(graph, operator, builtin, op)
-            reason = _reason_to_skip(model, graph, operator, tensors, written)
+            reason = _reason_to_skip(model, graph, operator, builtin, tensors, written)
             if reason:
                 if custom:
                     raise ModelFileError(
@@ -106,9 +131,10 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
                 else _builtin_options(model, graph, operator, builtin)
             )
             known = ranges[tensors[0]]
-            if builtin != "FULLY_CONNECTED" and options.pads:
+            if builtin == "TRANSPOSE_CONV" or (builtin != "FULLY_CONNECTED" and options.pads):
                 known = padded(graph, tensors[0], known)
             codes, macs = _codes(model, graph, tensors, builtin, options)
+            taps = shape(graph, tensors[1])
             layers.append(
                 Int8Layer(
                     position,
@@ -119,6 +145,7 @@ def int8_layers(model: Model) -> tuple[list[Int8Layer], list[SkippedLayer]]:
                     options,
                     *tensors,
                     codes,
+                    _phases(taps, options) if builtin == "TRANSPOSE_CONV" else _all(codes),
                     known,
                     macs,
                     tensors[0] in from_input,
@@ -142,18 +169,27 @@ def _reads_input(model: Model, graph: Graph) -> set[int]:
 def _tensors(graph: Graph, operator: Operator, builtin: str, op: int) -> tuple[int, int, int, int]:
     inputs = [int(i) for i in operator.inputs]
     outputs = [int(i) for i in operator.outputs]
-    if len(inputs) not in (2, 3) or len(outputs) != 1 or min(*inputs[:2], *outputs) < 0:
+    transposed = builtin == "TRANSPOSE_CONV"
+    least = 3 if transposed else 2
+    if (
+        len(inputs) not in (least, least + 1)
+        or len(outputs) != 1
+        or min(*inputs[:least], *outputs) < 0
+    ):
+        expected = "output shape, weights, input" if transposed else "input, weights"
         raise ModelFileError(
-            f"operator {op} ({builtin}) has inputs {inputs} and outputs {outputs}; expected input, "
-            "weights, optional bias and one output"
+            f"operator {op} ({builtin}) has inputs {inputs} and outputs {outputs}; expected "
+            f"{expected}, optional bias and one output"
         )
-    return inputs[0], inputs[1], inputs[2] if len(inputs) == 3 else -1, outputs[0]
+    source = inputs[2] if transposed else inputs[0]
+    return source, inputs[1], inputs[least] if len(inputs) > least else -1, outputs[0]
 
 
 def _reason_to_skip(
     model: Model,
     graph: Graph,
     operator: Operator,
+    builtin: str,
     tensors: tuple[int, int, int, int],
     written: set[int],
 ) -> str:
@@ -163,6 +199,10 @@ def _reason_to_skip(
             return f"{role} {tensor_name(graph, index)!r} is {type_name(graph.tensors[index])}"
     if weights in written or not is_constant(model, graph, weights):
         return f"weights {tensor_name(graph, weights)!r} are not constant"
+    if builtin == "TRANSPOSE_CONV":
+        reason = _reason_to_skip_transposed(model, graph, operator)
+        if reason:
+            return reason
     if graph.tensors[weights].sparsity is not None:
         return f"weights {tensor_name(graph, weights)!r} are stored sparsely"
     if getattr(operator.builtinOptions, "weightsFormat", 0):
@@ -172,6 +212,16 @@ def _reason_to_skip(
     given = graph.tensors[weights].quantization
     if given is not None and given.zeroPoint is not None and np.any(given.zeroPoint):
         return f"weights {tensor_name(graph, weights)!r} have a zero point other than 0"
+    return ""
+
+
+def _reason_to_skip_transposed(model: Model, graph: Graph, operator: Operator) -> str:
+    wanted = int(operator.inputs[0])
+    if not is_constant(model, graph, wanted):
+        return f"output shape {tensor_name(graph, wanted)!r} is not constant"
+    activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    if activation and not transpose_conv_fuses(model, operator):
+        return "its version has no fused activation, yet there is one"
     return ""
 
 
@@ -188,9 +238,10 @@ def _builtin_options(model: Model, graph: Graph, operator: Operator, builtin: st
         "padding": int(given.padding),
         "stride_h": int(given.strideH),
         "stride_w": int(given.strideW),
-        "dilation_h": int(given.dilationHFactor),
-        "dilation_w": int(given.dilationWFactor),
     }
+    if builtin != "TRANSPOSE_CONV":
+        window["dilation_h"] = int(given.dilationHFactor)
+        window["dilation_w"] = int(given.dilationWFactor)
     for key, value in window.items():
         if value < (0 if key == "padding" else 1):
             raise ModelFileError(f"{builtin} {name!r} has {key} {value}, expected 1 or more")
@@ -228,7 +279,10 @@ def _codes(
         outputs = shape(graph, output, 4)
         if outputs[3] != channels:
             raise _mismatch(graph, output, f"{channels} channels in the last dimension")
-        if builtin == "CONV_2D":
+        if builtin == "TRANSPOSE_CONV":
+            if inputs != dimensions[3]:
+                raise _mismatch(graph, source, f"{dimensions[3]} channels in the last dimension")
+        elif builtin == "CONV_2D":
             if inputs % dimensions[3] or channels % (inputs // dimensions[3]):
                 raise _mismatch(graph, source, f"groups of {dimensions[3]} channels")
         else:
@@ -238,7 +292,27 @@ def _codes(
                 raise _mismatch(graph, source, f"channels that divide {channels} output channels")
             codes = np.moveaxis(codes, 3, 0)
     matrix = np.ascontiguousarray(codes.reshape(channels, -1))
+    if builtin == "TRANSPOSE_CONV":
+        return matrix, prod(shape(graph, source)) * matrix.size // dimensions[3]
     return matrix, prod(shape(graph, output)) * matrix.shape[1]
+
+
+def _all(codes: NDArray[np.int8]) -> tuple[NDArray[np.intp], ...]:
+    return (np.arange(codes.shape[1], dtype=np.intp),)
+
+
+def _phases(dimensions: tuple[int, ...], options: LayerOptions) -> tuple[NDArray[np.intp], ...]:
+    """Taps that meet the same outputs, of filters [channels, height, width, depth].
+
+    Outputs whose positions are equal modulo the stride meet every stride-th row and column.
+    """
+    _, height, width, depth = dimensions
+    taps = np.arange(height * width * depth, dtype=np.intp).reshape(height, width, depth)
+    return tuple(
+        taps[row :: options.stride_h, column :: options.stride_w].reshape(-1)
+        for row in range(min(options.stride_h, height))
+        for column in range(min(options.stride_w, width))
+    )
 
 
 def _mismatch(graph: Graph, index: int, expected: str) -> ModelFileError:

@@ -47,6 +47,7 @@ _FUSED_OPTIONS = {
     "CONV_2D": schema.Conv2DOptionsT,
     "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
     "FULLY_CONNECTED": schema.FullyConnectedOptionsT,
+    "TRANSPOSE_CONV": schema.TransposeConvOptionsT,
     "ADD": schema.AddOptionsT,
     "SUB": schema.SubOptionsT,
     "MUL": schema.MulOptionsT,
@@ -58,6 +59,7 @@ PASS_THROUGH = {
             # Pools leave what their padding would add out of maximum and average.
             "MAX_POOL_2D",
             "AVERAGE_POOL_2D",
+            "MEAN",
             "RESHAPE",
             "SQUEEZE",
             "EXPAND_DIMS",
@@ -117,6 +119,11 @@ def tensor_ranges(model: Model, graph: Graph) -> list[Range]:
     return ranges
 
 
+def transpose_conv_fuses(model: Model, operator: Operator) -> bool:
+    """Whether a builtin TRANSPOSE_CONV is of a version that has a fused activation, 4 or later."""
+    return bool(model.operatorCodes[operator.opcodeIndex].version >= 4)
+
+
 def padded(graph: Graph, index: int, known: Range) -> Range:
     """`known` widened to the zero point's code, which padding writes."""
     zero_point = int(quantization(graph, index).zero_point[0])
@@ -166,6 +173,8 @@ def _produced(
         options = decode_options(graph, operator, CUSTOM_TO_BUILTIN[name])
         fused = _activated(graph, output, options.activation, FULL)
         return _clip(fused, (options.output_lo, options.output_hi))
+    if name == "TRANSPOSE_CONV" and not transpose_conv_fuses(model, operator):
+        return FULL
     if name in _FUSED_OPTIONS:
         return _activated(graph, output, _fused(operator, _FUSED_OPTIONS[name]), FULL)
     if name in _ACTIVATION_OPS:

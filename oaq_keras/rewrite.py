@@ -44,7 +44,7 @@ _CUSTOM_VERSION = 1
 
 
 def to_custom_ops(model: Source) -> bytes:
-    """Rewrite int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as Oaq operators.
+    """Rewrite int8 convolutions and fully connected layers as Oaq operators.
 
     A layer that the custom options cannot describe (a fused activation that is none of NONE, RELU,
     RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin.
@@ -67,8 +67,8 @@ def to_custom_ops(model: Source) -> bytes:
     changed = [layer for layer in layers if not layer.custom and _expressible(parsed, layer)]
     if not changed and not any(layer.custom for layer in layers):
         raise UnsupportedError(
-            "the model has no int8 CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED that Oaq "
-            "operators could replace; convert it with int8 inputs, weights and outputs first"
+            "the model has no int8 convolution or fully connected layer that Oaq operators could "
+            "replace; convert it with int8 inputs, weights and outputs first"
         )
     codes = _OperatorCodes(parsed)
     for layer in changed:
@@ -152,6 +152,12 @@ def _builtin_options(layer: Int8Layer) -> tuple[int, Any]:
         dense.fusedActivationFunction = options.activation
         dense.keepNumDims = bool(options.keep_num_dims)
         return schema.BuiltinOptions.FullyConnectedOptions, dense
+    if layer.kind == "TRANSPOSE_CONV":
+        transposed = schema.TransposeConvOptionsT()
+        transposed.fusedActivationFunction = options.activation
+        transposed.padding = options.padding
+        transposed.strideH, transposed.strideW = options.stride_h, options.stride_w
+        return schema.BuiltinOptions.TransposeConvOptions, transposed
     if layer.kind == "CONV_2D":
         number, window = schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptionsT()
     else:

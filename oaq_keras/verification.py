@@ -32,11 +32,21 @@ _OURS = {
     "OaqConv2D": "CONV_2D",
     "OaqDepthwiseConv2D": "DEPTHWISE_CONV_2D",
     "OaqFullyConnected": "FULLY_CONNECTED",
+    "OaqTransposeConv": "TRANSPOSE_CONV",
 }
+_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _FULL = (-128, 127)
 _MOVERS = frozenset(
     (
-        *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"),
+        *(
+            "MAX_POOL_2D",
+            "AVERAGE_POOL_2D",
+            "MEAN",
+            "RESHAPE",
+            "SQUEEZE",
+            "EXPAND_DIMS",
+            "TRANSPOSE",
+        ),
         *("STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V", "GATHER", "TILE", "BROADCAST_TO"),
         *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"),
         *("RESIZE_NEAREST_NEIGHBOR", "PAD", "MIRROR_PAD"),
@@ -45,7 +55,7 @@ _MOVERS = frozenset(
 _WRITE_ZEROS = frozenset(("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND"))
 _LIMITS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 _ALONE = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
-_FUSING = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL"])
+_FUSING = frozenset((*_OURS.values(), "ADD", "SUB", "MUL"))
 _CHANNELS_OF_A_TILE = {"c8": 4, "channel": 16}
 
 
@@ -56,7 +66,8 @@ class Bound:
     Attributes:
       subgraph, op, name, kind: which layer.
       low, high: the input's activation range, padding included.
-      codes: [channels][products] weight codes.
+      matrices: weight codes, [channels][products] for each group of a grouped convolution and for
+        each phase of the stride of a transposed one, else a single matrix.
     """
 
     subgraph: int
@@ -65,7 +76,7 @@ class Bound:
     kind: str
     low: int
     high: int
-    codes: list[list[int]]
+    matrices: list[list[list[int]]]
 
     @property
     def layouts(self) -> tuple[str, ...]:
@@ -75,7 +86,7 @@ class Bound:
     def worst_case(self, layout: str, depth: int) -> int:
         """(hi - lo) * largest sum of |q| over blocks of `depth` products of one lane."""
         largest = 0
-        for row in self.codes:
+        for row in self._rows():
             for lane in _lanes(row, layout):
                 for start in range(0, len(lane), depth):
                     largest = max(largest, sum(abs(code) for code in lane[start : start + depth]))
@@ -84,7 +95,7 @@ class Bound:
     def worst_pair(self) -> int:
         """The larger of (hi - lo) * a c4 pair's positive codes, and the same for negative ones."""
         largest = 0
-        for row in self.codes:
+        for row in self._rows():
             for start in range(0, len(row), 2):
                 pair = row[start : start + 2]
                 positive = sum(code for code in pair if code > 0)
@@ -102,15 +113,22 @@ class Bound:
         """
         total, shortest = 0, None
         tile = _CHANNELS_OF_A_TILE[layout]
-        for first in range(0, len(self.codes), tile):
-            lanes = [
-                lane for row in self.codes[first : first + tile] for lane in _lanes(row, layout)
-            ]
+        tiles = [m[first : first + tile] for m in self.matrices for first in range(0, len(m), tile)]
+        for rows in tiles:
+            lanes = [lane for row in rows for lane in _lanes(row, layout)]
             blocks = self._blocks(lanes)
             total += len(blocks)
             inner = min(blocks[:-1] or blocks)
             shortest = inner if shortest is None else min(shortest, inner)
         return total, shortest or 0
+
+    def tiles(self, layout: str) -> int:
+        """Tiles of output channels that run side by side."""
+        return sum(-(-len(m) // _CHANNELS_OF_A_TILE[layout]) for m in self.matrices)
+
+    def _rows(self) -> Iterator[list[int]]:
+        for matrix in self.matrices:
+            yield from matrix
 
     def _blocks(self, lanes: list[list[int]]) -> list[int]:
         blocks, sums, length = [], [0] * len(lanes), 0
@@ -128,7 +146,7 @@ class Bound:
 
 
 def bounds(path: str | Path | bytes) -> list[Bound]:
-    """The int8 CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED layers of a file, and the Oaq ones.
+    """The int8 convolutions and fully connected layers of a file, builtin and Oaq.
 
     Raises:
       ModelFileError: the file cannot be read as a model.
@@ -142,21 +160,23 @@ def bounds(path: str | Path | bytes) -> list[Bound]:
             kind = _OURS.get(kind, kind)
             if kind not in _OURS.values():
                 continue
-            source, weights = operator.inputs[0], graph.tensors[operator.inputs[1]]
+            transposed = kind == "TRANSPOSE_CONV"
+            source = operator.inputs[2 if transposed else 0]
+            weights = graph.tensors[operator.inputs[1]]
             output = graph.tensors[operator.outputs[0]]
             tensors = (graph.tensors[source], weights, output)
             data = model.buffers[weights.buffer].data
             if any(tensor.type != schema.TensorType.INT8 for tensor in tensors) or data is None:
                 continue
             codes = np.asarray(data).view(np.int8).reshape(weights.shape)
-            rows = np.moveaxis(codes, 3, 0) if kind == "DEPTHWISE_CONV_2D" else codes
             low, high = ranges[source]
-            if kind != "FULLY_CONNECTED" and _option(operator, "padding") == 0:
+            pads = kind in _WINDOWED and _option(operator, "padding") == 0
+            if pads or transposed:
                 zero = int(graph.tensors[source].quantization.zeroPoint[0])
                 low, high = min(low, zero), max(high, zero)
             name = output.name.decode() if output.name else f"tensor {operator.outputs[0]}"
-            matrix = rows.reshape(len(rows), -1).astype(int).tolist()
-            found.append(Bound(position, op, name, kind, low, high, matrix))
+            matrices = _matrices(kind, operator, codes, graph.tensors[source].shape[-1])
+            found.append(Bound(position, op, name, kind, low, high, matrices))
     return found
 
 
@@ -223,7 +243,10 @@ def _check_plan(plan: Any, layers: list[Bound]) -> Iterator[str]:
         if list(entry["range"]) != [layer.low, layer.high]:
             yield f"{layer.name}: the plan has range {entry['range']}"
         drains, depth = layer.drains(entry["layout"])
-        if entry["tiles"] == entry["tiles_int16"] and _one_group(layer, entry):
+        tiles = layer.tiles(entry["layout"])
+        if entry["tiles"] != tiles:
+            yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {tiles}"
+        elif entry["tiles_int16"] == tiles:
             if (entry["drains"], entry["depth"]) != (drains, depth):
                 yield (
                     f"{layer.name}: the plan drains {entry['drains']} times at T = "
@@ -233,10 +256,25 @@ def _check_plan(plan: Any, layers: list[Bound]) -> Iterator[str]:
             yield f"{layer.name}: the plan has T = {entry['depth']}, found {depth}"
 
 
-def _one_group(layer: Bound, entry: dict[str, Any]) -> bool:
-    """Whether tiles run through all channels in order, not group by group."""
-    tile = _CHANNELS_OF_A_TILE[entry["layout"]]
-    return bool(entry["tiles"] == -(-len(layer.codes) // tile))
+def _matrices(kind: str, operator: Any, codes: Any, depth: int) -> list[list[list[int]]]:
+    """Weight codes as [channels][products] matrices, from a file's tensor for `depth` channels."""
+    if kind == "DEPTHWISE_CONV_2D":
+        parts = [np.moveaxis(codes, 3, 0)]
+    elif kind == "CONV_2D":
+        parts = np.split(codes, depth // codes.shape[3])
+    elif kind == "TRANSPOSE_CONV":
+        # An output at position p meets the taps t with (p + padding - t) divisible by the stride.
+        down, right = _option(operator, "stride_h"), _option(operator, "stride_w")
+        parts = [
+            codes[:, [t for t in range(codes.shape[1]) if t % down == row]][
+                :, :, [t for t in range(codes.shape[2]) if t % right == column]
+            ]
+            for row in range(down)
+            for column in range(right)
+        ]
+    else:
+        parts = [codes]
+    return [p.reshape(len(p), -1).astype(int).tolist() for p in parts if p.size]
 
 
 def _lanes(row: list[int], layout: str) -> list[list[int]]:
@@ -283,7 +321,12 @@ def _option(operator: Any, name: str) -> int:
     if operator.customOptions is not None and len(operator.customOptions):
         root = flexbuffers.Loads(bytes(operator.customOptions))
         return int(root[name])
-    field = {"activation": "fusedActivationFunction"}.get(name, name)
+    builtin_names = {
+        "activation": "fusedActivationFunction",
+        "stride_h": "strideH",
+        "stride_w": "strideW",
+    }
+    field = builtin_names.get(name, name)
     return int(getattr(operator.builtinOptions, field, 0) or 0)
 
 
@@ -327,6 +370,8 @@ def _written(
         low, high = _clipped(graph, output, _option(operator, "activation"), _FULL)
         limits = _option(operator, "output_lo"), _option(operator, "output_hi")
         return max(low, min(limits[0], high)), min(high, max(limits[1], low))
+    if kind == "TRANSPOSE_CONV" and model.operatorCodes[operator.opcodeIndex].version < 4:
+        return _FULL  # the fused activation came with version 4
     if kind in _FUSING:
         return _clipped(graph, output, _option(operator, "activation"), _FULL)
     if kind in _ALONE:

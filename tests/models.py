@@ -126,6 +126,34 @@ class ModelBuilder:
             stride,
         )
 
+    def transpose_conv(
+        self,
+        source: int,
+        weights: np.ndarray[Any, Any],
+        name: str = "transposed",
+        scale: float = 0.05,
+        zero_point: int = 0,
+        activation: int = NONE,
+        padding: int = SAME,
+        stride: int = 2,
+    ) -> int:
+        """TRANSPOSE_CONV with weight codes [channels, height, width, input channels]."""
+        n, *size, _ = self.graph.tensors[source].shape
+        outer = [
+            s * stride if padding == SAME else (s - 1) * stride + t
+            for s, t in zip(size, weights.shape[1:3], strict=True)
+        ]
+        shape = (n, *outer, len(weights))
+        options = schema.TransposeConvOptionsT()
+        options.padding, options.fusedActivationFunction = padding, activation
+        options.strideH = options.strideW = stride
+        output = self.tensor(name, shape, scale, zero_point)
+        wanted = self.tensor(
+            f"{name}/shape", (4,), None, data=np.array(shape, "<i4"), dtype="int32"
+        )
+        inner, bias = self._parameters(source, name, weights, 0)
+        return self.op("TRANSPOSE_CONV", [wanted, inner, source, bias], output, options)
+
     def fully_connected(
         self,
         source: int,
@@ -268,3 +296,22 @@ def small_network(largest: int = 127, seed: int = 1) -> bytes:
         pooled, random_codes(rng, 10, 128, largest=largest), "dense", 0.5, 3
     )
     return builder.build(dense)
+
+
+def upsampling_network(largest: int = 127, seed: int = 1) -> bytes:
+    """TRANSPOSE_CONVs whose phases have 1, 2 and 4 taps, and one with gaps, between two CONV_2D."""
+    rng = np.random.default_rng(seed)
+    builder = ModelBuilder()
+    x = builder.input((1, 4, 5, 3), zero_point=-1)
+    first = builder.conv(
+        x, random_codes(rng, 8, 3, 3, 3, largest=largest), "first", 0.1, 0, RELU, SAME
+    )
+    up = builder.transpose_conv(
+        first, random_codes(rng, 9, 3, 3, 8, largest=largest), "up", 0.2, -128, RELU
+    )
+    gaps = builder.transpose_conv(
+        up, random_codes(rng, 5, 2, 2, 9, largest=largest), "gaps", 0.3, 5, padding=VALID, stride=3
+    )
+    return builder.build(
+        builder.conv(gaps, random_codes(rng, 4, 1, 1, 5, largest=largest), "last", 0.5)
+    )

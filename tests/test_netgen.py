@@ -96,7 +96,7 @@ def test_networks_are_as_various_as_they_claim() -> None:
                 counts["dilated"] += max(node.options.get("dilation", [1])) > 1
                 counts["keeps dimensions"] += node.options.get("keep_num_dims", False)
     assert min(counts.values()) >= 10, counts
-    assert len(counts) == 20 + 4 + 7 + 5, counts
+    assert len(counts) == 21 + 4 + 7 + 5, counts
 
 
 def test_certified_layers_fit_the_depth() -> None:

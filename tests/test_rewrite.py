@@ -157,7 +157,7 @@ def test_what_the_options_cannot_say_stays_builtin(spoil: Any) -> None:
 def test_a_model_with_nothing_to_rewrite() -> None:
     builder = ModelBuilder()
     builder.add(builder.input((1, 2)), builder.input((1, 2)))
-    with pytest.raises(UnsupportedError, match="no int8 CONV_2D"):
+    with pytest.raises(UnsupportedError, match="no int8 convolution"):
         to_custom_ops(builder.build())
 
 

@@ -14,16 +14,19 @@ from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import LibraryError, ModelFileError
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.verification import Bound, bounds, verify
-from tests.models import small_network
+from tests.models import small_network, upsampling_network
 
 NETWORKS = {
-    f"{largest}, seed {seed}": (largest, seed) for largest in (15, 60, 127) for seed in (1, 2)
+    f"{make.__name__}, {largest}, seed {seed}": make(largest, seed)
+    for make in (small_network, upsampling_network)
+    for largest in (15, 60, 127)
+    for seed in (1, 2)
 }
 
 
 @pytest.fixture(params=NETWORKS)
 def certified(request: pytest.FixtureRequest) -> bytes:
-    model = small_network(*NETWORKS[request.param])
+    model = NETWORKS[request.param]
     return attach_certificate(model, certify(model))
 
 
@@ -85,7 +88,7 @@ def test_an_edited_certificate_is_found(field: str) -> None:
 
 
 def test_a_bound_by_hand() -> None:
-    layer = Bound(0, 0, "x", "CONV_2D", 0, 100, [[1, -2, 3, -4, 5, 6, 7, 8, 9, -10]])
+    layer = Bound(0, 0, "x", "CONV_2D", 0, 100, [[[1, -2, 3, -4, 5, 6, 7, 8, 9, -10]]])
     # c8: lanes {1, 9}, {-2, -10}, ...; c4: lanes {1, -2, 5, 6, 9, -10}, {3, -4, 7, 8}.
     assert layer.worst_case("c8", 16) == 1200
     assert layer.worst_case("c8", 1) == 1000

@@ -270,7 +270,7 @@ def _planned(
         return f"runs {entry.runs} ({entry.reason})"
     source = made.inputs[0]
     least, most = int(wanted[source].min()), int(wanted[source].max())
-    if made.options.get("padding") == "SAME":
+    if made.options.get("padding") == "SAME" or made.kind == "TRANSPOSE_CONV":
         zero_point = quantizations(network.nodes)[source][1]
         least, most = min(least, zero_point), max(most, zero_point)
     low, high = entry.range or (0, 0)

@@ -205,6 +205,23 @@ def _convolution(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return _node(drawer, kind, [source], {**options, **_layer_options(drawer, products)})
 
 
+def _transposed(drawer: _Drawer, kind: str, source: int) -> Node | None:
+    given = drawer.shapes[source]
+    if len(given) != 4:
+        return None
+    kernel = drawer.pick(([1, 1], [2, 2], [3, 3], [3, 3], [1, 3], [4, 2], [5, 5]))
+    stride = drawer.pick(([1, 1], [2, 2], [2, 2], [1, 2], [3, 1], [3, 3]))
+    options: dict[str, Any] = {
+        "kernel": kernel,
+        "stride": stride,
+        "excess": [int(drawer.rng.integers(s)) for s in stride],
+        "padding": drawer.pick(("SAME", "VALID")),
+        "channels": drawer.pick(_CHANNELS),
+    }
+    products = prod(-(-k // s) for k, s in zip(kernel, stride, strict=True)) * given[3]
+    return _node(drawer, kind, [source], {**options, **_layer_options(drawer, products)})
+
+
 def _dense(drawer: _Drawer, kind: str, source: int) -> Node | None:
     given = drawer.shapes[source]
     keep = drawer.chance(0.4)
@@ -364,6 +381,7 @@ _KINDS: dict[str, tuple[_Draw, float]] = {
     "CONV_2D": (_convolution, 6),
     "DEPTHWISE_CONV_2D": (_convolution, 4),
     "FULLY_CONNECTED": (_dense, 2),
+    "TRANSPOSE_CONV": (_transposed, 1.5),
     "ADD": (_sum, 1.5),
     "SUB": (_sum, 0.5),
     "MUL": (_sum, 1),

@@ -17,7 +17,7 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
-LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # Kinds whose output has the quantization of their inputs, which must all have the same.
 KEEPS = (
     "MAX_POOL_2D",
@@ -130,6 +130,8 @@ def macs(node: Node, given: Shape, output: Shape) -> int:
     if node.kind not in LAYERS:
         return 0
     products: int = prod(node.options["kernel"])
+    if node.kind == "TRANSPOSE_CONV":
+        return prod(given) * products * output[3]
     if node.kind == "CONV_2D":
         products *= given[3] // node.options["groups"]
     return prod(output) * products
@@ -153,6 +155,8 @@ def _shape(node: Node, given: list[Shape]) -> Shape:
     first = given[0]
     if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return _layer_shape(node, first)
+    if kind == "TRANSPOSE_CONV":
+        return _transposed_shape(node, first)
     if kind == "FULLY_CONNECTED":
         _require(len(first) >= 2 and not (options["keep_num_dims"] and options["flatten"]), node)
         rows = (
@@ -205,6 +209,18 @@ def _layer_shape(node: Node, given: Shape) -> Shape:
         return (given[0], *window, given[3] * options["depth_multiplier"])
     _require(given[3] % options["groups"] == options["channels"] % options["groups"] == 0, node)
     return (given[0], *window, options["channels"])
+
+
+def _transposed_shape(node: Node, given: Shape) -> Shape:
+    """The smallest output that a convolution of the same window makes `given` of, and `excess`."""
+    _require(len(given) == 4, node)
+    options, sizes = node.options, []
+    for size, taps, stride, excess in zip(
+        given[1:3], options["kernel"], options["stride"], options["excess"], strict=True
+    ):
+        least = 1 if options["padding"] == "SAME" else taps
+        sizes.append((size - 1) * stride + least + min(excess, stride - 1))
+    return (given[0], *sizes, options["channels"])
 
 
 def _window(node: Node, given: Shape) -> list[int]:

@@ -36,6 +36,7 @@ _VERSIONS = {
     **dict.fromkeys(("RESHAPE", "RELU_N1_TO_1", "QUANTIZE", "MEAN"), 1),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), 3),
     "FULLY_CONNECTED": 9,
+    "TRANSPOSE_CONV": 4,
 }
 
 
@@ -108,7 +109,12 @@ class _Writer:
             return
         reads = [self.tensors[i] for i in node.inputs]
         constant, options = self._parts(node, position)
-        self.builder.op(node.kind, reads + constant, output, options)
+        inputs = reads + constant
+        if node.kind == "TRANSPOSE_CONV":
+            wanted = np.asarray(self._shapes[position], np.int32)
+            weights, *bias = constant
+            inputs = [self._constant(wanted, None, "int32"), weights, *reads, *bias]
+        self.builder.op(node.kind, inputs, output, options)
         version = _VERSIONS.get(node.kind)
         if version is not None:
             self.builder.model.operatorCodes[-1].version = version
@@ -178,6 +184,8 @@ def _weights_shape(node: Node, given: Shape) -> tuple[Shape, int]:
         return (options["channels"], dense_products(node, given)), 0
     if node.kind == "CONV_2D":
         return (options["channels"], *options["kernel"], given[3] // options["groups"]), 0
+    if node.kind == "TRANSPOSE_CONV":
+        return (options["channels"], *options["kernel"], given[3]), 0
     return (1, *options["kernel"], given[3] * options["depth_multiplier"]), 3
 
 
@@ -220,6 +228,7 @@ def _plain(made: Any, **fields: str) -> Callable[[Node], Any]:
 _OPTIONS: dict[str, Callable[[Node], Any]] = {
     "CONV_2D": _convolution(schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": _convolution(schema.DepthwiseConv2DOptionsT),
+    "TRANSPOSE_CONV": lambda node: _window_options(schema.TransposeConvOptionsT(), node),
     "FULLY_CONNECTED": _plain(
         schema.FullyConnectedOptionsT,
         fusedActivationFunction="activation",

@@ -203,6 +203,7 @@ static OaqRange output_range(const Graph* graph, const OaqGraphNode* node,
     case kBuiltinConv2d:
     case kBuiltinDepthwiseConv2d:
     case kBuiltinFullyConnected:
+    case kBuiltinTransposeConv:
     case kBuiltinCustom:
       return own_range(node, output);
     case kBuiltinAdd:
@@ -218,6 +219,7 @@ static OaqRange output_range(const Graph* graph, const OaqGraphNode* node,
     case kBuiltinMaxPool2d:
     case kBuiltinAveragePool2d:
       return pooled_range(graph, node, output);
+    case kBuiltinMean:
     case kBuiltinReshape:
     case kBuiltinSqueeze:
     case kBuiltinExpandDims:
