@@ -79,7 +79,8 @@ soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECO
 	  $(if $(NETWORKS),--networks $(NETWORKS))
 
 # clang first: the other C tests are most likely gcc's.
-sanitize: $(READY) ## the C tests under Address-, UndefinedBehavior- and ThreadSanitizer (needs gcc or clang)
+# The Python runs preload the sanitizer's library, which gcc has as a shared one.
+sanitize: $(READY) ## C tests, and networks in Python, under Address-, UndefinedBehavior-, ThreadSanitizer (needs gcc or clang)
 	@mkdir -p build; for compiler in clang gcc cc; do \
 	  if echo 'int main(void) { return 0; }' | \
 	    $$compiler -x c -fsanitize=$(SANITIZERS) -o build/probe - 2>/dev/null; then export CC=$$compiler; break; fi; \
@@ -91,6 +92,15 @@ sanitize: $(READY) ## the C tests under Address-, UndefinedBehavior- and ThreadS
 	    -DOAQ_BUILD_TESTS=ON -DOAQ_WERROR=ON -DOAQ_SANITIZE=$$sanitizers --log-level=WARNING >/dev/null; \
 	  $(TOOLS) cmake --build $$build --parallel $(JOBS); \
 	  $(TOOLS) ctest --test-dir $$build --output-on-failure --parallel $(JOBS); \
+	done
+	@if ! command -v gcc >/dev/null; then echo "No gcc: networks in Python were not run with sanitizers."; exit 0; fi; \
+	for sanitizers in $(SANITIZERS) thread; do \
+	  build=build/sanitize-python-$${sanitizers%%,*}; runtime=lib$${sanitizers:0:1}san.so; \
+	  CC=gcc $(TOOLS) cmake -S . -B $$build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	    -DOAQ_SANITIZE=$$sanitizers --log-level=WARNING >/dev/null; \
+	  $(TOOLS) cmake --build $$build --parallel $(JOBS) --target oaq_tflite; \
+	  LD_PRELOAD=$$(gcc -print-file-name=$$runtime) ASAN_OPTIONS=detect_leaks=0 \
+	    OAQ_LIBRARY=$$build/tflite_kernels/liboaq_tflite.so $(RUN) -m tests.sanitized; \
 	done
 
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads

@@ -154,12 +154,12 @@ def _inspect(options: argparse.Namespace) -> int:
     return OK
 
 
-def _plan(data: bytes, plan: str = "auto") -> tuple[Plan | None, str]:
+def _plan(data: bytes, plan: str = "auto", isa: str = "auto") -> tuple[Plan | None, str]:
     """The plan for this machine, or why there is none; a file is worth a look without it."""
     try:
         from oaq_keras.runtime import Interpreter
 
-        return Interpreter(model_content=data, builtin=True, plan=plan).plan(), ""
+        return Interpreter(model_content=data, builtin=True, plan=plan, isa=isa).plan(), ""
     except (OaqError, OSError, ValueError, RuntimeError, ImportError) as error:
         return None, " ".join(str(error).split())
 
@@ -185,19 +185,23 @@ def _verify(options: argparse.Namespace) -> int:
     from oaq_keras import verification
     from oaq_keras.certificate import METADATA
     from oaq_keras.flatbuffer import get_metadata, load_bytes, read_model
+    from oaq_keras.plan import ISAS
 
     data = load_bytes(options.model)
-    plan, why_not = _plan(data, plan="int16")
-    problems = verification.verify(data, None if plan is None else plan.entries)
+    found = {isa: _plan(data, plan="int16", isa=isa) for isa in ISAS}
+    plans = {isa: plan.entries for isa, (plan, _) in found.items() if plan is not None}
+    why_not = next((reason for plan, reason in found.values() if plan is None), "")
+    problems = verification.verify(data, plans)
     layers = len(verification.bounds(data))
     if options.json:
-        _print_json({"layers": layers, "problems": problems, "plan_reason": why_not})
+        result = {"layers": layers, "problems": problems, "plans": sorted(plans)}
+        _print_json({**result, "plan_reason": "" if plans else why_not})
     else:
         for problem in problems:
             print(problem)
         certified = get_metadata(read_model(data), METADATA) is not None
         compared = "its certificate" if certified else "no certificate"
-        compared += " and the plan" if plan is not None else f"; no plan: {why_not}"
+        compared += f" and the plan of {', '.join(plans)}" if plans else f"; no plan: {why_not}"
         verdict = f"{len(problems)} disagree" if problems else "all agree"
         print(f"{options.model}: {layers} int8 layers recomputed against {compared}: {verdict}")
     return REFUSED if problems else OK

@@ -11,6 +11,9 @@ from typing import Any
 from oaq_keras.errors import LibraryError
 from oaq_keras.tables import format_table, short_name
 
+ISAS = ("scalar",)
+"""Names of the kernels that a build for some CPU has."""
+
 
 @dataclass(frozen=True)
 class PlanEntry:

@@ -47,8 +47,6 @@ class Interpreter(litert.Interpreter):
           plan: `int16` wherever it is proven, `exact` nowhere, `auto` where it also pays.
           builtin: run builtin int8 operators on our kernels too, not only Oaq operators.
           **litert_options: any other keyword of LiteRT's interpreter.
-            `experimental_disable_delegate_clustering` is True unless it is given: else LiteRT may
-            run operators in another order than memory was planned for, and answer wrong.
 
         Raises:
           ModelFileError: the model cannot be read, or LiteRT refuses it.
@@ -74,7 +72,6 @@ class Interpreter(litert.Interpreter):
             "builtin": int(builtin),
             "num_threads": num_threads or 1,
         }
-        litert_options.setdefault("experimental_disable_delegate_clustering", True)
         try:
             self._delegate = litert.load_delegate(self._library.path, options)
         except ValueError as error:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,12 +180,13 @@ def bounds(path: str | Path | bytes) -> list[Bound]:
     return found
 
 
-def verify(path: str | Path | bytes, plan: Any = None) -> list[str]:
-    """Compares a file's certificate, and a plan, with what its codes say.
+def verify(path: str | Path | bytes, plans: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
+    """Compares a file's certificate, and plans, with what its codes say.
 
     Args:
       path: a .tflite file.
-      plan: entries of `Interpreter.plan()` made with plan="int16", as objects or dictionaries.
+      plans: entries of `Interpreter.plan()` made with plan="int16", as objects or dictionaries, by
+        what to call them: their ISA.
 
     Returns:
       What does not agree, a sentence each; empty where all does.
@@ -195,8 +196,9 @@ def verify(path: str | Path | bytes, plan: Any = None) -> list[str]:
     """
     layers = bounds(path)
     problems = list(_check_certificate(_certificate(_read(path)), layers))
-    if plan is not None:
-        problems += _check_plan(plan, [layer for layer in layers if layer.subgraph == 0])
+    for isa, plan in (plans or {}).items():
+        disagreements = _check_plan(plan, [layer for layer in layers if layer.subgraph == 0])
+        problems += [f"{isa}: {disagreement}" for disagreement in disagreements]
     return problems
 
 

@@ -152,7 +152,10 @@ class ModelBuilder:
             f"{name}/shape", (4,), None, data=np.array(shape, "<i4"), dtype="int32"
         )
         inner, bias = self._parameters(source, name, weights, 0)
-        return self.op("TRANSPOSE_CONV", [wanted, inner, source, bias], output, options)
+        made = self.op("TRANSPOSE_CONV", [wanted, inner, source, bias], output, options)
+        if activation == NONE:
+            self.model.operatorCodes[-1].version = 3  # which runtimes before 2.15 have
+        return made
 
     def fully_connected(
         self,
@@ -307,11 +310,38 @@ def upsampling_network(largest: int = 127, seed: int = 1) -> bytes:
         x, random_codes(rng, 8, 3, 3, 3, largest=largest), "first", 0.1, 0, RELU, SAME
     )
     up = builder.transpose_conv(
-        first, random_codes(rng, 9, 3, 3, 8, largest=largest), "up", 0.2, -128, RELU
+        first, random_codes(rng, 9, 3, 3, 8, largest=largest), "up", 0.2, -128
     )
+    closed = builder.op("RELU", [up], builder.like(up, "closed"))
     gaps = builder.transpose_conv(
-        up, random_codes(rng, 5, 2, 2, 9, largest=largest), "gaps", 0.3, 5, padding=VALID, stride=3
+        closed,
+        random_codes(rng, 5, 2, 2, 9, largest=largest),
+        "gaps",
+        0.3,
+        5,
+        padding=VALID,
+        stride=3,
     )
     return builder.build(
         builder.conv(gaps, random_codes(rng, 4, 1, 1, 5, largest=largest), "last", 0.5)
+    )
+
+
+def threaded_network(largest: int = 127, seed: int = 1) -> bytes:
+    """Layers of enough MACs that each is split over threads, by rows or, the last, by channels."""
+    rng = np.random.default_rng(seed)
+    builder = ModelBuilder()
+    x = builder.input((2, 24, 20, 8), zero_point=-1)
+    first = builder.conv(
+        x, random_codes(rng, 24, 3, 3, 8, largest=largest), "first", 0.1, 0, RELU, SAME
+    )
+    spatial = builder.depthwise(
+        first, random_codes(rng, 1, 5, 5, 24, largest=largest), "spatial", 0.1, 0, RELU, SAME
+    )
+    mixed = builder.conv(spatial, random_codes(rng, 40, 1, 1, 24, largest=largest), "mixed", 0.1)
+    up = builder.transpose_conv(
+        builder.pool(mixed), random_codes(rng, 12, 3, 3, 40, largest=largest), "up", 0.2, 3
+    )
+    return builder.build(
+        builder.fully_connected(up, random_codes(rng, 33, 5760, largest=largest), "dense", 2.0)
     )

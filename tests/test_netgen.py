@@ -21,7 +21,6 @@ from oaq_keras.flatbuffer import kind, read_model
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, lane_blocks
 from oaq_keras.rewrite import to_custom_ops
-from oaq_keras.runtime import Interpreter
 from tests.models import ModelBuilder
 from tests.netgen import figures, soak
 from tests.netgen.compare import Comparer, Difference
@@ -110,8 +109,9 @@ def test_certified_layers_fit_the_depth() -> None:
                 layer = layers[operator]
                 width = layer.input_range[1] - layer.input_range[0]
                 for layout in [CHANNEL] if node.kind == "DEPTHWISE_CONV_2D" else [C8, C4]:
-                    blocks = lane_blocks(layer.codes.astype(int), layout, CERTIFIED_DEPTH)
-                    assert blocks.max() * width <= 65535
+                    for codes in layer.by_phase(layer.codes.astype(int)):
+                        blocks = lane_blocks(codes, layout, CERTIFIED_DEPTH)
+                        assert blocks.max() * width <= 65535
                 certified += 1
     assert certified > 20
 
@@ -293,14 +293,13 @@ def reference(
     *,
     keep: bool = True,
     delegate: Any = None,
-    keep_order: bool = False,
+    resolver: str = "BUILTIN_REF",
 ) -> Any:
     made = litert.Interpreter(
         model_content=content,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+        experimental_op_resolver_type=getattr(litert.OpResolverType, resolver),
         experimental_preserve_all_tensors=keep,
         experimental_delegates=delegate and [delegate],
-        experimental_disable_delegate_clustering=keep_order,
     )
     made.allocate_tensors()
     (detail,) = made.get_input_details()
@@ -358,12 +357,6 @@ def test_the_reference_does_not_depend_on_its_memory_plan() -> None:
         np.testing.assert_array_equal(shared.get_tensor(tensor), kept.get_tensor(tensor))
 
 
-REORDERED = pytest.mark.xfail(
-    reason="LiteRT lets a delegate change the order of operators: SUB runs before CONV_2D and "
-    "writes over the memory that CONV_2D is to read, which SUB's input, a RESHAPE, shares with it",
-)
-
-
 def overwritten_network() -> Network:
     """A RESHAPE shares the memory of what CONV_2D reads with SUB, which writes over it."""
     layer = {**LAYER, **WINDOW, "multiplier": 2.0**-9}
@@ -381,37 +374,19 @@ def overwritten_network() -> Network:
     )
 
 
-@pytest.mark.parametrize("keep_order", [True, pytest.param(False, marks=REORDERED)])
-def test_a_delegate_keeps_what_others_read(kernels: library.Library, keep_order: bool) -> None:
-    network = overwritten_network()
-    written = write(network)
-    codes = np.arange(3, dtype=np.int8)[:, None]
-    delegate = litert.load_delegate(kernels.path, {"builtin": "1"})
-    expected = reference(written.content, codes, keep=False)
-    ours = reference(written.content, codes, keep=False, delegate=delegate, keep_order=keep_order)
-    for node in network.outputs:
-        tensor = written.tensors[node]
-        np.testing.assert_array_equal(ours.get_tensor(tensor), expected.get_tensor(tensor))
-
-
-@pytest.mark.parametrize("builtin", [True, False])
-def test_our_interpreter_keeps_what_others_read_by_default(
-    kernels: library.Library, builtin: bool
+# With BUILTIN, XNNPACK claims what we leave, and has the runtime reorder it.
+@pytest.mark.parametrize("resolver", ["BUILTIN_REF", "BUILTIN"])
+@pytest.mark.parametrize("form", ["builtin", "custom"])
+def test_a_delegate_keeps_what_others_read(
+    kernels: library.Library, form: str, resolver: str
 ) -> None:
     network = overwritten_network()
     written = write(network)
+    content = written.content if form == "builtin" else to_custom_ops(written.content)
     codes = np.arange(3, dtype=np.int8)[:, None]
+    delegate = litert.load_delegate(kernels.path, {"builtin": "1"})
     expected = reference(written.content, codes, keep=False)
-    content = written.content if builtin else to_custom_ops(written.content)
-    ours = Interpreter(
-        model_content=content,
-        builtin=builtin,
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
-    )
-    ours.allocate_tensors()
-    detail = ours.get_input_details()[0]
-    ours.set_tensor(detail["index"], np.broadcast_to(codes, detail["shape"]))
-    ours.invoke()
+    ours = reference(content, codes, keep=False, delegate=delegate, resolver=resolver)
     for node in network.outputs:
         tensor = written.tensors[node]
         np.testing.assert_array_equal(ours.get_tensor(tensor), expected.get_tensor(tensor))

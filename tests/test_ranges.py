@@ -247,3 +247,15 @@ def test_no_code_leaves_its_range_when_it_runs(seed: int) -> None:
             if model.subgraphs[0].tensors[index].type == schema.TensorType.INT8:
                 codes = interpreter.get_tensor(index)
                 assert low <= codes.min() <= codes.max() <= high
+
+
+@pytest.mark.parametrize(("version", "expected"), [(3, FULL), (4, (0, 127))])
+def test_transpose_conv_fuses_since_version_4(version: int, expected: tuple[int, int]) -> None:
+    graph = ModelBuilder()
+    weights = np.ones((4, 3, 3, 4), np.int8)
+    graph.transpose_conv(graph.input((1, 4, 4, 4)), weights, "y", activation=RELU)
+    graph.model.operatorCodes[-1].version = version
+    content = graph.build()
+    assert ranges_by_name(content)["y"] == expected
+    layers, skipped = int8_layers(read_model(content))
+    assert (len(layers), len(skipped)) == ((1, 0) if version == 4 else (0, 1))

@@ -63,13 +63,13 @@ def test_agrees_with_the_plan(certified: bytes) -> None:
     interpreter.allocate_tensors()
     plan = [vars(entry) for entry in interpreter.plan()]
     assert sum(entry["runs"] == "int16" for entry in plan) >= 4
-    assert verify(certified, plan) == []
+    assert verify(certified, {"scalar": plan}) == []
     for field in ("drains", "depth"):
         edited = [
             {**entry, field: entry[field] + 1} if entry["runs"] == "int16" else entry
             for entry in plan
         ]
-        assert verify(certified, edited)
+        assert verify(certified, {"scalar": edited})
 
 
 @pytest.mark.parametrize("field", ["worst_case", "pair_worst_case", "input_range", "layers"])

@@ -1,61 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cell of the matrix, in the runtime's own process: prints the output codes as JSON.
+"""A runtime's cells of the matrix, in a process of its own: prints output codes, a list a line.
 
-answer.py JOB.json, where the job names runtime, way, library, model, image and delegate options.
-Needs numpy and the runtime alone.
+answer.py JOBS.json, where the file names runtime and library, and for each job way, model, image
+and delegate options. Needs numpy and the runtime alone.
 """
 
+import ctypes
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
+ADD_CUSTOM = "_ZN6tflite17MutableOpResolver9AddCustomEPKcPK18TfLiteRegistrationi"
+REGISTRATIONS = {
+    b"OaqConv2D": "oaq_register_conv_2d",
+    b"OaqDepthwiseConv2D": "oaq_register_depthwise_conv_2d",
+    b"OaqFullyConnected": "oaq_register_fully_connected",
+    b"OaqTransposeConv": "oaq_register_transpose_conv",
+}
+
 
 def main() -> None:
-    """Runs the job."""
-    job = json.loads(Path(sys.argv[1]).read_text())
-    image = np.load(job["image"])
-    if job["runtime"] == "c":
-        sys.path.insert(0, str(Path(__file__).resolve().parent))
-        from c_runtime import infer
+    """Runs the jobs."""
+    task = json.loads(Path(sys.argv[1]).read_text())
+    run = _c_runtime(task) if task["runtime"] == "c" else _python(task)
+    for job in task["jobs"]:
+        answer = run(job, np.load(job["image"]))
+        print(json.dumps(answer.reshape(-1).tolist()), flush=True)
 
+
+def _c_runtime(task):  # type: ignore[no-untyped-def]
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from c_runtime import infer
+
+    def run(job, image):  # type: ignore[no-untyped-def]
         content = Path(job["model"]).read_bytes()
-        answer = infer(job["c_library"], job["library"], content, image, job["way"], job["options"])
-    else:
-        answer = _python(job, image)
-    print(json.dumps(answer.reshape(-1).tolist()))
+        runtime, ours = task["c_library"], task["library"]
+        return infer(runtime, ours, REGISTRATIONS, content, image, job["way"], job["options"])
+
+    return run
 
 
-def _python(job, image):  # type: ignore[no-untyped-def]
-    if job["runtime"] == "tf.lite":
+def _python(task):  # type: ignore[no-untyped-def]
+    exporter = None
+    if task["runtime"] == "tf.lite":
         import tensorflow as tf
+        from tensorflow.lite.python import interpreter as module
 
-        module, load = tf.lite, tf.lite.experimental.load_delegate
-        resolver = {
-            "experimental_op_resolver_type": tf.lite.experimental.OpResolverType.BUILTIN_REF
-        }
-    elif job["runtime"] == "tflite-runtime":
+        load, resolver = tf.lite.experimental.load_delegate, tf.lite.experimental.OpResolverType
+        exporter = Path(tf.__file__).parent / "libtensorflow_cc.so.2"
+    elif task["runtime"] == "tflite-runtime":
+        import tflite_runtime
         from tflite_runtime import interpreter as module
 
-        load = module.load_delegate
-        resolver = {"experimental_op_resolver_type": module.OpResolverType.BUILTIN_REF}
+        load, resolver = module.load_delegate, module.OpResolverType
+        (exporter,) = Path(tflite_runtime.__file__).parent.glob("_pywrap_*interpreter_wrapper*.so")
     else:
         from ai_edge_litert import interpreter as module
 
-        load = module.load_delegate
-        resolver = {"experimental_op_resolver_type": module.OpResolverType.BUILTIN_REF}
-    delegates = [load(job["library"], job["options"])] if job["way"] == "delegate" else []
-    interpreter = module.Interpreter(
-        model_path=job["model"],
-        experimental_delegates=delegates,
-        num_threads=int(job["options"].get("num_threads", 1)),
-        **resolver,
-    )
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        load, resolver = module.load_delegate, module.OpResolverType
+    library = ctypes.CDLL(task["library"])
+
+    def register(address):  # type: ignore[no-untyped-def]
+        add = getattr(ctypes.CDLL(str(exporter)), ADD_CUSTOM)
+        for name, function in REGISTRATIONS.items():
+            registration = getattr(library, function)
+            registration.restype = ctypes.c_void_p
+            add(ctypes.c_void_p(address), name, ctypes.c_void_p(registration()), 1)
+
+    def run(job, image):  # type: ignore[no-untyped-def]
+        settings = {
+            "model_path": job["model"],
+            "num_threads": int(job["options"]["num_threads"]),
+            "experimental_op_resolver_type": resolver.BUILTIN_REF,
+        }
+        if job["way"] == "AddCustom":
+            settings["custom_op_registerers"] = [register]
+            interpreter = module.InterpreterWithCustomOps(**settings)
+        else:
+            loads = job["way"] == "delegate"
+            settings["experimental_delegates"] = (
+                [load(task["library"], job["options"])] if loads else None
+            )
+            interpreter = module.Interpreter(**settings)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    return run
 
 
 main()

@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 
-_REGISTRATIONS = {
-    b"OaqConv2D": "oaq_register_conv_2d",
-    b"OaqDepthwiseConv2D": "oaq_register_depthwise_conv_2d",
-    b"OaqFullyConnected": "oaq_register_fully_connected",
-}
-
 
 def infer(
-    runtime: str, ours: str, content: bytes, image: np.ndarray, way: str, options: dict[str, str]
+    runtime: str,
+    ours: str,
+    registrations: dict[bytes, str],
+    content: bytes,
+    image: np.ndarray,
+    way: str,
+    options: dict[str, str],
 ) -> np.ndarray:
     """Runs int8 `image` through a model.
 
     Args:
       runtime: the TFLite C library.
       ours: liboaq_tflite.so.
+      registrations: its functions, by the name of the operator that each returns.
       content: the .tflite file.
       image: int8, in the shape of the model's input.
       way: "delegate", "AddCustomOp" or "none".
@@ -44,7 +45,7 @@ def infer(
     settings = pointer(tflite.TfLiteInterpreterOptionsCreate())
     delegate = None
     if way == "AddCustomOp":
-        for name, function in _REGISTRATIONS.items():
+        for name, function in registrations.items():
             getattr(oaq, function).restype = pointer
             registration = pointer(getattr(oaq, function)())
             tflite.TfLiteInterpreterOptionsAddCustomOp(settings, name, registration, 1, 1)

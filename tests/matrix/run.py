@@ -1,32 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
+
 """Every runtime x {custom, builtin} x {1, 2, 8 threads}: prints the table, exits 1 on a hole.
 
 python -m tests.matrix.run [--cache DIR]. What a runtime needs is fetched into the cache once:
 tflite-runtime 2.14 with the numpy it was built for, in an environment of its own, and the TFLite
-2.9 C library of the npm package tfjs-tflite-node 0.0.2.
+2.9 C library of the npm package tfjs-tflite-node 0.0.2; official headers for tests/test_abi.py too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oaq_keras import library
+from oaq_keras.flatbuffer import read_model
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.tables import format_table
-from tests.models import small_network
+from tests.matrix import fetch
+from tests.models import small_network, threaded_network, upsampling_network
 
 THREADS = (1, 2, 8)
-NPM_PACKAGE = "tfjs-tflite-node@0.0.2"
+NETWORKS = (small_network, upsampling_network, threaded_network)
 HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime: how its table rows are headed, what runs it, and ways beside the delegate."""
+
+    label: str
+    name: str
+    python: str
+    c_library: str = ""
+    registers_by: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether it could not be fetched."""
+        return not self.python or (self.name == "c" and not self.c_library)
+
+    def ways(self) -> list[tuple[str, str, tuple[int, ...]]]:
+        """Form of the operators, how they come in, numbers of threads."""
+        ways = [("builtin", "delegate", THREADS), ("custom", "delegate", THREADS)]
+        # Without a delegate there is no pool of threads.
+        return ways + ([("custom", self.registers_by, (1,))] if self.registers_by else [])
 
 
 def main() -> int:
@@ -35,109 +60,85 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path("build/matrix"))
     cache = parser.parse_args().cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
-    runtimes = {
-        "LiteRT": (sys.executable, "litert", ""),
-        "tf.lite": (sys.executable, "tf.lite", ""),
-        "tflite-runtime 2.14": (old_python(cache), "tflite-runtime", ""),
-        "TFLite C 2.9": (sys.executable, "c", c_library(cache)),
-    }
-    image = np.random.default_rng(1).integers(-128, 128, (1, 8, 8, 3), np.int8)
-    files = {"builtin": small_network(15), "custom": to_custom_ops(small_network(15))}
-    ours = str(library.library_path())
+    fetch.headers(cache)
+    c_library = fetch.c_library(cache)
+    runtimes = [
+        Runtime("LiteRT", "litert", sys.executable),
+        Runtime("tf.lite", "tf.lite", sys.executable, registers_by="AddCustom"),
+        Runtime("tflite-runtime 2.14", "tflite-runtime", fetch.old_python(cache), "", "AddCustom"),
+        Runtime("TFLite C 2.9", "c", sys.executable, c_library, "AddCustomOp"),
+    ]
     rows, holes = [], 0
     with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/image.npy", image)
-        for name, content in files.items():
-            Path(f"{folder}/{name}.tflite").write_bytes(content)
-        base = {"image": f"{folder}/image.npy", "library": ours}
-        plain = {"model": f"{folder}/builtin.tflite", "way": "none", "options": {}}
-        expected = answer(folder, sys.executable, {**base, **plain, "runtime": "litert"})
-        for label, (python, runtime, c_path) in runtimes.items():
-            ways = [("builtin", "delegate"), ("custom", "delegate")]
-            ways += [("custom", "AddCustomOp")] if runtime == "c" else []
-            for file, way in ways:
-                cells = []
-                for threads in THREADS if way == "delegate" else THREADS[:1]:
-                    job = {
-                        **base,
-                        "model": f"{folder}/{file}.tflite",
-                        "way": way,
-                        "runtime": runtime,
-                        "c_library": c_path,
-                        "options": {"builtin": "1", "plan": "int16", "num_threads": str(threads)},
-                    }
-                    found = answer(folder, python, job)
-                    cells.append("equal" if found == expected else hole(found))
-                    holes += found != expected
-                cells += ["-"] * (len(THREADS) - len(cells))
-                rows.append([label, file, way, *cells])
+        files = write_files(Path(folder))
+        stock = [job("builtin", "none", 1, files[make.__name__]) for make in NETWORKS]
+        expected = answers(folder, runtimes[0], stock)
+        for runtime in runtimes:
+            made = [
+                job(form, way, threads, files[make.__name__])
+                for form, way, counts in runtime.ways()
+                for threads in counts
+                for make in NETWORKS
+            ]
+            found = iter(answers(folder, runtime, made))
+            for form, way, counts in runtime.ways():
+                cells = [cell(expected, [next(found) for _ in NETWORKS]) for _ in counts]
+                holes += sum(text != "equal" for text in cells)
+                rows.append([runtime.label, form, way, *cells, *"-" * (len(THREADS) - len(cells))])
     headings = ["runtime", "ops", "by", *(f"{threads} threads" for threads in THREADS)]
     print(format_table(headings, rows))
-    print(f"expected: BUILTIN_REF of LiteRT on the builtin file; {holes} holes")
+    names = ", ".join(make.__name__ for make in NETWORKS)
+    print(f"{names}; expected: BUILTIN_REF of LiteRT on the builtin file; {holes} holes")
     return 1 if holes else 0
 
 
-def answer(folder: str, python: str, job: dict[str, Any]) -> Any:
-    """The output codes of one job, or the last line of its error."""
-    if not python or (job["runtime"] == "c" and not job["c_library"]):
-        return "missing"
-    path = Path(folder) / "job.json"
-    path.write_text(json.dumps(job))
-    run = subprocess.run(
-        [python, str(HERE / "answer.py"), str(path)], capture_output=True, text=True, check=False
-    )
-    if run.returncode:
-        return (run.stderr.strip().splitlines() or [f"exit {run.returncode}"])[-1]
-    return json.loads(run.stdout.splitlines()[-1])
+def write_files(folder: Path) -> dict[str, dict[str, str]]:
+    """The networks in both forms, with an image each."""
+    files = {}
+    for make in NETWORKS:
+        name, content = make.__name__, make(15)
+        shape = read_model(content).subgraphs[0].tensors[0].shape
+        np.save(folder / f"{name}.npy", np.random.default_rng(1).integers(-128, 128, shape, "i1"))
+        files[name] = {"image": str(folder / f"{name}.npy")}
+        for form, data in (("builtin", content), ("custom", to_custom_ops(content))):
+            path = folder / f"{name}_{form}.tflite"
+            path.write_bytes(data)
+            files[name][form] = str(path)
+    return files
 
 
-def hole(found: Any) -> str:
-    """What a cell says that is not equal."""
-    return found[:60] if isinstance(found, str) else "differs"
+def job(form: str, way: str, threads: int, files: dict[str, str]) -> dict[str, Any]:
+    """What answer.py is to run."""
+    options = {"builtin": "1", "plan": "int16", "num_threads": str(threads)}
+    return {"model": files[form], "image": files["image"], "way": way, "options": options}
 
 
-def old_python(cache: Path) -> str:
-    """A Python with tflite-runtime 2.14, which exists up to 3.11; empty where there is none."""
-    python = cache / "tflite-runtime" / "bin" / "python"
-    if python.exists():
-        return str(python)
-    names = ["python3.11", "python3.10", sys.executable]
-    source = next((p for name in names if (p := shutil.which(name)) and _old_enough(p)), None)
-    if source is None:
-        return ""
-    subprocess.run([source, "-m", "venv", str(cache / "tflite-runtime")], check=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", "tflite-runtime==2.14.0", "numpy<2"]
-    subprocess.run(install, check=True)
-    return str(python)
+def answers(folder: str, runtime: Runtime, jobs: list[dict[str, Any]]) -> list[Any]:
+    """The output codes of each job, or a word of what went wrong."""
+    if runtime.missing:
+        return ["missing"] * len(jobs)
+    path = Path(folder) / "jobs.json"
+    task = {
+        "runtime": runtime.name,
+        "c_library": runtime.c_library,
+        "library": str(library.library_path()),
+        "jobs": jobs,
+    }
+    path.write_text(json.dumps(task))
+    command = [runtime.python, str(HERE / "answer.py"), str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("[")]
+    last = (run.stderr.strip().splitlines() or [f"exit {run.returncode}"])[-1]
+    return lines + [last] * (len(jobs) - len(lines))
 
 
-def _old_enough(python: str) -> bool:
-    test = "import sys; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))"
-    return subprocess.run([python, "-c", test], check=False).returncode == 0
-
-
-def c_library(cache: Path) -> str:
-    """The TFLite 2.9 C library; empty where npm is missing."""
-    found = list(cache.glob("package/**/libtensorflowlite_c.so"))
-    if not found and shutil.which("npm"):
-        packed = subprocess.run(
-            ["npm", "pack", "--silent", NPM_PACKAGE],
-            cwd=cache,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()[-1]
-        subprocess.run(["tar", "-xzf", packed], cwd=cache, check=True)
-        found = list(cache.glob("package/**/libtensorflowlite_c.so"))
-    machine = "arm64" if sys.platform == "linux" and _machine() == "aarch64" else "amd64"
-    fitting = [path for path in found if machine in str(path)] or found
-    return str(fitting[0]) if fitting else ""
-
-
-def _machine() -> str:
-    import platform
-
-    return platform.machine()
+def cell(expected: list[Any], found: list[Any]) -> str:
+    """What the table says of the networks in one way."""
+    for make, wanted, given in zip(NETWORKS, expected, found, strict=True):
+        if given != wanted or not isinstance(given, list):
+            what = given[:60] if isinstance(given, str) else "differs"
+            return f"{make.__name__}: {what}"
+    return "equal"
 
 
 if __name__ == "__main__":

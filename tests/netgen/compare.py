@@ -43,8 +43,7 @@ class Way:
       form: builtin operators, or Oaq operators in a rewritten file.
       plan, threads: the delegate's options.
       intermediates: compare all tensors; the runtime then shares no memory between them. Without,
-        only the outputs can be compared, of tensors that share it. Operators then run in the
-        file's order: LiteRT 2.3 plans memory for that order, but lets any delegate change it.
+        only the outputs can be compared, of tensors that share it.
     """
 
     form: str
@@ -198,7 +197,6 @@ def _interpreter(content: bytes, intermediates: bool, threads: int, delegate: An
         model_content=content,
         experimental_op_resolver_type=_REFERENCE,
         experimental_preserve_all_tensors=intermediates,
-        experimental_disable_delegate_clustering=not intermediates,
         experimental_delegates=None if delegate is None else [delegate],
         num_threads=threads,
     )

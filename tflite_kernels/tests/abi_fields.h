@@ -35,10 +35,8 @@ typedef struct Field {
       ABI_FIELD(TfLiteContext, GetExecutionPlan), ABI_FIELD(TfLiteContext, tensors),               \
       ABI_FIELD(TfLiteContext, impl_), ABI_FIELD(TfLiteContext, ResizeTensor),                     \
       ABI_FIELD(TfLiteContext, ReportError), ABI_FIELD(TfLiteContext, GetNodeAndRegistration),     \
-      ABI_FIELD(TfLiteContext, ReplaceNodeSubsetsWithDelegateKernels),                             \
-      ABI_FIELD(TfLiteDelegateParams, delegate),                                                   \
-      ABI_FIELD(TfLiteDelegateParams, nodes_to_replace), ABI_FIELD(TfLiteDelegate, data_),         \
-      ABI_FIELD(TfLiteDelegate, Prepare), ABI_FIELD(TfLiteDelegate, CopyFromBufferHandle),         \
+      ABI_FIELD(TfLiteDelegate, data_), ABI_FIELD(TfLiteDelegate, Prepare),                        \
+      ABI_FIELD(TfLiteDelegate, CopyFromBufferHandle),                                             \
       ABI_FIELD(TfLiteDelegate, CopyToBufferHandle), ABI_FIELD(TfLiteDelegate, FreeBufferHandle),  \
       ABI_FIELD(TfLiteDelegate, flags)
 

@@ -11,9 +11,6 @@
 // of version 2.9 sits where today's does; later versions only append. Structs that we create
 // (TfLiteRegistration, TfLiteDelegate) have today's size and are zeroed: a 2.9-size registration
 // crashes newer runtimes. tests/abi_test.c compares all offsets with official headers.
-//
-// ReplaceNodeSubsetsWithDelegateKernels takes the registration by value; on armv7 that is on the
-// stack, so there its size has to be exactly the runtime's.
 
 typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
 
@@ -38,7 +35,7 @@ typedef enum {
   kTfLiteAffineQuantization = 1,
 } TfLiteQuantizationType;
 
-enum { kTfLiteOptionalTensor = -1, kTfLiteNullBufferHandle = -1 };
+enum { kTfLiteOptionalTensor = -1 };
 
 // kTfLiteDelegateFlagsAllowDynamicTensors. Without it the runtime prepares all ops before it asks
 // the delegate, and fails on custom ops.
@@ -136,18 +133,7 @@ typedef struct TfLiteContext {
                              int* first_new_tensor_index);
   TfLiteStatus (*GetNodeAndRegistration)(struct TfLiteContext* context, int node_index,
                                          TfLiteNode** node, TfLiteRegistration** registration);
-  TfLiteStatus (*ReplaceNodeSubsetsWithDelegateKernels)(struct TfLiteContext* context,
-                                                        TfLiteRegistration registration,
-                                                        const TfLiteIntArray* nodes_to_replace,
-                                                        struct TfLiteDelegate* delegate);
 } TfLiteContext;
-
-typedef struct TfLiteDelegateParams {
-  struct TfLiteDelegate* delegate;
-  TfLiteIntArray* nodes_to_replace;
-  TfLiteIntArray* input_tensors;
-  TfLiteIntArray* output_tensors;
-} TfLiteDelegateParams;
 
 typedef struct TfLiteDelegate {
   void* data_;

@@ -31,7 +31,6 @@ enum {
   kBuiltinSqueeze = 43,
   kBuiltinStridedSlice = 45,
   kBuiltinSplit = 49,
-  kBuiltinDelegate = 51,
   kBuiltinMaximum = 55,
   kBuiltinMinimum = 57,
   kBuiltinSlice = 65,
