@@ -32,6 +32,9 @@ Range = tuple[int, int]
 
 FULL: Range = (-128, 127)
 
+FUSING_TRANSPOSE_CONV = 4
+"""First version of TRANSPOSE_CONV that has a fused activation."""
+
 _ACTIVATION = schema.ActivationFunctionType
 _ACTIVATION_LIMITS: dict[int, tuple[float, float]] = {
     _ACTIVATION.RELU: (0.0, math.inf),
@@ -120,8 +123,8 @@ def tensor_ranges(model: Model, graph: Graph) -> list[Range]:
 
 
 def transpose_conv_fuses(model: Model, operator: Operator) -> bool:
-    """Whether a builtin TRANSPOSE_CONV is of a version that has a fused activation, 4 or later."""
-    return bool(model.operatorCodes[operator.opcodeIndex].version >= 4)
+    """Whether a builtin TRANSPOSE_CONV is of a version that has a fused activation."""
+    return bool(model.operatorCodes[operator.opcodeIndex].version >= FUSING_TRANSPOSE_CONV)
 
 
 def padded(graph: Graph, index: int, known: Range) -> Range:

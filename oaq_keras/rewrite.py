@@ -32,7 +32,7 @@ from oaq_keras.flatbuffer import (
     write_model,
 )
 from oaq_keras.int8_layers import Int8Layer, int8_layers
-from oaq_keras.ranges import activation_range
+from oaq_keras.ranges import FUSING_TRANSPOSE_CONV, activation_range
 
 _ACTIVATIONS = (
     schema.ActivationFunctionType.NONE,
@@ -128,7 +128,10 @@ def to_builtin_ops(model: Source) -> bytes:
         operator = graph.operators[layer.op]
         operator.customOptions = None
         operator.builtinOptionsType, operator.builtinOptions = _builtin_options(layer)
-        codes.assign(operator, layer.kind, options.builtin_version)
+        version = options.builtin_version
+        if layer.kind == "TRANSPOSE_CONV" and options.activation:
+            version = max(version, FUSING_TRANSPOSE_CONV)
+        codes.assign(operator, layer.kind, version)
     codes.drop_unused()
     return keep_associated_files(given, write_model(parsed))
 

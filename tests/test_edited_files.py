@@ -20,11 +20,12 @@ from oaq_keras.errors import CertificateError, LibraryError, OaqError
 from oaq_keras.flatbuffer import get_metadata, kind, read_model, set_metadata, write_model
 from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
 from oaq_keras.runtime import Interpreter
-from tests.models import small_network
+from tests.models import small_network, upsampling_network
 
-EDITS = 500
-FILE = attach_certificate(small_network(15), certify(small_network(15)))
-CUSTOM = to_custom_ops(FILE)
+FILES = {
+    make.__name__: (attach_certificate(make(15), certify(make(15))), edits)
+    for make, edits in ((small_network, 500), (upsampling_network, 250))
+}
 REFERENCE = {"experimental_op_resolver_type": litert.OpResolverType.BUILTIN_REF}
 
 
@@ -50,20 +51,22 @@ def edited(value: Any, rng: random.Random) -> Any:
     return value + "x"
 
 
-def test_every_edited_certificate_is_refused_or_recomputed() -> None:
-    text = get_metadata(read_model(FILE), METADATA)
+@pytest.mark.parametrize("name", FILES)
+def test_every_edited_certificate_is_refused_or_recomputed(name: str) -> None:
+    file, edits = FILES[name]
+    text = get_metadata(read_model(file), METADATA)
     assert text is not None
     places = list(numbers(json.loads(text)))
     rng = random.Random(1)
     refused = 0
-    for _ in range(EDITS):
+    for _ in range(edits):
         claims = json.loads(text)
         *path, last = rng.choice(places)
         target = claims
         for key in path:
             target = target[key]
         target[last] = edited(target[last], rng)
-        model = read_model(FILE)
+        model = read_model(file)
         set_metadata(model, METADATA, json.dumps(claims).encode())
         content = write_model(model)
         try:
@@ -72,16 +75,19 @@ def test_every_edited_certificate_is_refused_or_recomputed() -> None:
             refused += 1
             continue
         # What an honest file may ask for as well: its codes were proven at those settings.
-        assert found.layers == certify(FILE, **settings(claims)).layers
+        assert found.layers == certify(file, **settings(claims)).layers
         assert path == []
-    assert refused > EDITS * 0.9
+    assert refused > edits * 0.9
 
 
 def settings(claims: dict[str, Any]) -> dict[str, Any]:
     return {key: claims[key] for key in ("depth", "first_layer_depth", "accumulator_bits")}
 
 
-def test_edited_custom_options_are_refused_or_run_right() -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_edited_custom_options_are_refused_or_run_right(name: str) -> None:
+    file, edits = FILES[name]
+    custom = to_custom_ops(file)
     try:
         library.load()
     except LibraryError as error:
@@ -89,8 +95,8 @@ def test_edited_custom_options_are_refused_or_run_right() -> None:
     rng = random.Random(2)
     image = None
     outcomes = {"refused": 0, "ran": 0}
-    for _ in range(EDITS):
-        model = read_model(CUSTOM)
+    for _ in range(edits):
+        model = read_model(custom)
         operators = [
             operator
             for operator in model.subgraphs[0].operators
@@ -117,8 +123,12 @@ def test_edited_custom_options_are_refused_or_run_right() -> None:
             expected = reference(content, image)
         except OaqError:
             continue  # tighter output limits, which no builtin operator can express
+        except RuntimeError as error:
+            # An output of TRANSPOSE_CONV that is not of the size its window would give.
+            assert "computed_input" in str(error)
+            continue
         np.testing.assert_array_equal(answer, expected)
-    assert min(outcomes.values()) > EDITS // 10
+    assert min(outcomes.values()) > edits // 10
 
 
 def edit_options(options: bytes, rng: random.Random) -> bytes:
@@ -142,7 +152,7 @@ def reference(content: bytes, image: np.ndarray) -> np.ndarray:
         if kind(model, operator).startswith("Oaq"):
             values = flexbuffers.Loads(bytes(operator.customOptions))
             values["input_lo"], values["input_hi"] = -128, 127
-            values["builtin_version"] = 4 if kind(model, operator) == "OaqFullyConnected" else 3
+            values["builtin_version"] = 3 if "keep_num_dims" not in values else 4
             dumped = bytes(flexbuffers.Dumps(values))
             operator.customOptions = np.frombuffer(dumped, np.uint8)
     model.metadata = []
