@@ -236,7 +236,7 @@ def _without_zero_biases(content: bytes) -> bytes:
         graph = model.subgraphs[layer.subgraph]
         if layer.bias >= 0 and not constant(model, graph, layer.bias).any():
             operator = graph.operators[layer.op]
-            operator.inputs = [layer.input, layer.weights, *([-1] if layer.op % 2 else [])]
+            operator.inputs = [*operator.inputs[:-1], *([-1] if layer.op % 2 else [])]
     return write_model(model)
 
 

@@ -183,10 +183,9 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
   const int least = kind == OAQ_TRANSPOSE_CONV ? 3 : 2;
   if (inputs == NULL || outputs == NULL || inputs->size < least || inputs->size > least + 1 ||
       outputs->size != 1) {
-    return oaq_fail(error,
-                    "%d inputs and %d outputs, expected input, weights, optional bias and "
-                    "one output",
-                    inputs != NULL ? inputs->size : 0, outputs != NULL ? outputs->size : 0);
+    return oaq_fail(error, "%d inputs and %d outputs, expected %s, optional bias and one output",
+                    inputs != NULL ? inputs->size : 0, outputs != NULL ? outputs->size : 0,
+                    least == 3 ? "output shape, weights, input" : "input, weights");
   }
   tensors->input_index = inputs->data[position];
   tensors->output_index = outputs->data[0];
