@@ -43,68 +43,56 @@ int64_t oaq_start_value(OaqRange range, OaqLaneSums sums) {
   return INT16_MIN - smallest + slack / 2;
 }
 
-size_t oaq_drain_list(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
-                      size_t channels, OaqRange range, uint32_t* blocks) {
-  assert(channels <= OAQ_MAX_TILE_CHANNELS && layout->lanes <= OAQ_MAX_LANES);
-  const size_t steps = oaq_layout_steps(layout, weights->products);
-  const size_t step = oaq_layout_step(layout);
-  uint64_t l1[OAQ_MAX_TILE_CHANNELS][OAQ_MAX_LANES] = {{0}};
-  uint64_t grown[OAQ_MAX_TILE_CHANNELS][OAQ_MAX_LANES];
+// Sums of |q| that one step adds to each lane of a tile.
+static void step_sums(const int8_t* codes, size_t lanes, size_t per_lane, uint32_t* sums) {
+  if (per_lane == 2) {
+    for (size_t l = 0; l < lanes; ++l)
+      sums[l] = magnitude(codes[2 * l]) + magnitude(codes[2 * l + 1]);
+  } else {
+    for (size_t l = 0; l < lanes; ++l) sums[l] = magnitude(codes[l]);
+  }
+}
+
+size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width,
+                      uint32_t* blocks) {
+  const size_t lanes = oaq_layout_tile_lanes(layout);
+  assert(lanes <= OAQ_MAX_TILE_LANES && layout->per_lane <= 2);
+  // Below 2^31, so that adding a step to it does not wrap.
+  const uint32_t limit = width > 0 ? (uint32_t)(kLaneSpan / width) : INT32_MAX;
+  uint32_t l1[OAQ_MAX_TILE_LANES] = {0};
+  uint32_t sums[OAQ_MAX_TILE_LANES];
   size_t count = 0;
   uint32_t length = 0;
   for (size_t s = 0; s < steps; ++s) {
-    const size_t begin = s * step;
-    const size_t end = oaq_min_size(begin + step, weights->products);
-    bool safe = true;
-    memcpy(grown, l1, sizeof(l1));
-    for (size_t c = 0; c < channels; ++c) {
-      for (size_t k = begin; k < end; ++k) {
-        uint64_t* lane = &grown[c][oaq_layout_lane(layout, k)];
-        *lane += magnitude(oaq_weight(weights, first_channel + c, k));
-        safe = safe && oaq_block_is_safe(range, *lane);
-      }
+    step_sums(tile + s * lanes * layout->per_lane, lanes, layout->per_lane, sums);
+    uint32_t most = 0;
+    for (size_t l = 0; l < lanes; ++l) {
+      l1[l] += sums[l];
+      most = l1[l] > most ? l1[l] : most;
     }
     // A single step is safe for any codes (255 * 2 * 128 <= 65535), so `length` is never 0 here.
-    if (!safe) {
+    if (most > limit) {
       blocks[count++] = length;
       length = 0;
-      for (size_t c = 0; c < channels; ++c) {
-        for (size_t l = 0; l < layout->lanes; ++l) grown[c][l] -= l1[c][l];
-      }
+      memcpy(l1, sums, sizeof(l1));
     }
-    memcpy(l1, grown, sizeof(l1));
     ++length;
   }
   if (length > 0) blocks[count++] = length;
   return count;
 }
 
-// Whether every aligned block of `depth` products of one lane is safe.
-static bool lane_fits_depth(const OaqWeights* weights, const OaqLayout* layout, size_t channel,
-                            size_t lane, size_t depth, OaqRange range) {
-  uint64_t l1 = 0;
-  size_t taken = 0;
-  for (size_t s = 0; s * oaq_layout_step(layout) < weights->products; ++s) {
-    for (size_t i = 0; i < layout->per_lane; ++i) {
-      const size_t k = s * oaq_layout_step(layout) + lane * layout->per_lane + i;
-      if (k >= weights->products) continue;
-      if (taken++ % depth == 0) l1 = 0;
-      l1 += magnitude(oaq_weight(weights, channel, k));
-      if (!oaq_block_is_safe(range, l1)) return false;
-    }
+bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width) {
+  assert(layout->per_lane == 2);
+  const size_t pairs = steps * oaq_layout_tile_lanes(layout);
+  int32_t largest = 0;
+  int32_t smallest = 0;
+  for (size_t i = 0; i < pairs; ++i) {
+    const int32_t a = tile[2 * i], b = tile[2 * i + 1];
+    const int32_t positive = (a > 0 ? a : 0) + (b > 0 ? b : 0);
+    const int32_t negative = (a < 0 ? a : 0) + (b < 0 ? b : 0);
+    largest = positive > largest ? positive : largest;
+    smallest = negative < smallest ? negative : smallest;
   }
-  return true;
-}
-
-size_t oaq_max_depth(const OaqWeights* weights, const OaqLayout* layout, OaqRange range) {
-  for (size_t depth = oaq_ceil_div(weights->products, layout->lanes); depth > 1; --depth) {
-    bool fits = true;
-    for (size_t c = 0; fits && c < weights->channels; ++c) {
-      for (size_t l = 0; fits && l < layout->lanes; ++l) {
-        fits = lane_fits_depth(weights, layout, c, l, depth, range);
-      }
-    }
-    if (fits) return depth;
-  }
-  return 1;
+  return width * largest <= INT16_MAX && width * smallest >= INT16_MIN;
 }

@@ -46,15 +46,15 @@ bool oaq_zero_start_is_safe(OaqRange range, OaqLaneSums sums);
 // starts at its lowest 16 bits; what is drained exceeds the block's sum by the whole of it.
 int64_t oaq_start_value(OaqRange range, OaqLaneSums sums);
 
-// Lengths, in steps, of the longest safe blocks from the first step on, for all lanes of `channels`
-// output channels from `first_channel`. `blocks` holds oaq_layout_steps() entries. Returns the
-// number of blocks. Greedy: no cutting into uniform blocks needs fewer drains. One step is always
-// safe.
-size_t oaq_drain_list(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
-                      size_t channels, OaqRange range, uint32_t* blocks);
+// Lengths, in steps, of the longest safe blocks from the first step on, for all lanes of one tile.
+// `tile` holds its codes as packed, [steps][channels_per_tile][lanes * per_lane]; `width` is
+// hi - lo; `blocks` has room for `steps` entries. Returns the number of blocks. Greedy: no cutting
+// into uniform blocks needs fewer drains. One step is always safe.
+size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width,
+                      uint32_t* blocks);
 
-// The largest T for which all blocks of T products (aligned, of every lane of every channel) are
-// safe; a lane's whole share, ceil(products / lanes), where it never needs a drain.
-size_t oaq_max_depth(const OaqWeights* weights, const OaqLayout* layout, OaqRange range);
+// Whether no pair of products saturates an instruction that adds two of them, u8 by s8, in 16 bits
+// (VPMADDUBSW); activations are in [0, width]. `tile` as above, of a layout with pairs.
+bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width);
 
 #endif  // OAQ_CORE_BOUND_H_

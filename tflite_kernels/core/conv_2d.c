@@ -18,15 +18,20 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
   const size_t channels = params->output_channels / params->groups;
   op->groups = calloc(params->groups, sizeof(*op->groups));
   if (op->groups == NULL) return oaq_fail(error, "out of memory for %zu groups", params->groups);
-  bool created = oaq_panels_init(products, &op->panels, error);
+  const OaqGemm* gemm = &planner->kernels->gemm;
+  const OaqPacking packing = oaq_gemm_packing(gemm);
+  bool wide = planner->any_codes && gemm->shifted;
+  bool created =
+      oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error);
   for (size_t g = 0; created && g < params->groups; ++g) {
     const OaqWeights group = {weights + g * channels * products, channels, products, products, 1};
     const char* group_bias =
         bias == NULL ? NULL : (const char*)bias + g * channels * sizeof(int32_t);
-    created = oaq_pack(&group, group_bias, params->input_zero_point, params->input_range,
-                       planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner,
-                       &op->groups[g], &op->summary, error);
+    created = oaq_pack(&group, group_bias, params->input_zero_point, params->input_range, &packing,
+                       planner, &op->groups[g], &op->summary, error);
+    wide = wide || op->groups[g].any_wide;
   }
+  created = created && oaq_panels_init(products, gemm, wide, &op->panels, error);
   if (!created) oaq_conv_2d_free(op);
   return created;
 }
@@ -36,6 +41,7 @@ void oaq_conv_2d_free(OaqConv2d* op) {
     oaq_packed_free(&op->groups[g]);
   }
   free(op->groups);
+  oaq_output_stage_free(&op->stage);
   oaq_panels_free(&op->panels);
   *op = (OaqConv2d){0};
 }
@@ -57,50 +63,65 @@ bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t w
                     op->output_width);
   }
   const double row_macs = (double)products_of(&op->params) * (double)op->params.output_channels;
-  op->split = oaq_split(op->threads, rows, op->panels.max_rows, OAQ_GEMM_ROWS,
+  op->split = oaq_split(op->threads, rows, op->panels.max_rows, op->kernels->gemm.rows,
                         op->params.groups * op->groups[0].num_tiles, row_macs);
   return oaq_panels_reserve(&op->panels, op->split.workers, error);
-}
-
-// The codes under the filter at one output position, padding as the zero point's code. Points into
-// the input where they lie in one piece, else at the gathered copy.
-static const int8_t* gather_row(const OaqConv2d* op, const int8_t* image, size_t group, int32_t oy,
-                                int32_t ox, int8_t* copy) {
-  const OaqConv2dParams* params = &op->params;
-  const size_t channels = params->input_channels / params->groups;
-  const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
-  const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
-  int8_t* out = copy;
-  for (int32_t fy = 0; fy < params->height.filter; ++fy) {
-    const int64_t y = top + (int64_t)fy * params->height.dilation;
-    for (int32_t fx = 0; fx < params->width.filter; ++fx) {
-      const int64_t x = left + (int64_t)fx * params->width.dilation;
-      const bool inside = y >= 0 && y < op->input_height && x >= 0 && x < op->input_width;
-      if (inside) {
-        const int8_t* codes =
-            image + ((size_t)y * (size_t)op->input_width + (size_t)x) * params->input_channels +
-            group * channels;
-        if (params->height.filter == 1 && params->width.filter == 1) return codes;
-        memcpy(out, codes, channels);
-      } else {
-        memset(out, params->input_zero_point, channels);
-      }
-      out += channels;
-    }
-  }
-  return copy;
 }
 
 typedef struct Run {
   const OaqConv2d* op;
   const int8_t* input;
   int8_t* output;
-  bool int16;
+  bool any_codes;
 } Run;
 
-static void fill_panel(const Run* run, const OaqPart* part, size_t group, OaqPanel* panel) {
+// `count` elements of a filter's row, from column `x` of the image's row `line` on; what lies
+// outside of it is padding. NULL: all of them.
+static void gather_columns(const OaqConv2d* op, const int8_t* line, int64_t x, size_t first_channel,
+                           size_t channels, int8_t* out) {
+  const OaqConv2dParams* params = &op->params;
+  const int32_t zero = params->input_zero_point;
+  const size_t pixel = params->input_channels;
+  const int64_t count = params->width.filter;
+  if (line != NULL && params->width.dilation == 1 && channels == pixel) {
+    // One piece, for there is nothing between its pixels.
+    const int64_t before = x < 0 ? (-x < count ? -x : count) : 0;
+    const int64_t over = x + count - op->input_width;
+    const int64_t after = over > 0 ? (over < count - before ? over : count - before) : 0;
+    const size_t inside = (size_t)(count - before - after) * pixel;
+    memset(out, zero, (size_t)before * pixel);
+    if (inside > 0)
+      memcpy(out + (size_t)before * pixel, line + (x + before) * (int64_t)pixel, inside);
+    memset(out + (size_t)before * pixel + inside, zero, (size_t)after * pixel);
+    return;
+  }
+  for (int64_t fx = 0; fx < count; ++fx, x += params->width.dilation, out += channels) {
+    if (line == NULL || x < 0 || x >= op->input_width) {
+      memset(out, zero, channels);
+    } else {
+      memcpy(out, line + (size_t)x * pixel + first_channel, channels);
+    }
+  }
+}
+
+// The codes under the filter at one output position.
+static void gather_row(const OaqConv2d* op, const int8_t* image, size_t group, int32_t oy,
+                       int32_t ox, int8_t* out) {
+  const OaqConv2dParams* params = &op->params;
+  const size_t channels = params->input_channels / params->groups;
+  const size_t line_size = (size_t)op->input_width * params->input_channels;
+  const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
+  const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
+  for (int32_t fy = 0; fy < params->height.filter; ++fy) {
+    const int64_t y = top + (int64_t)fy * params->height.dilation;
+    const int8_t* line = y >= 0 && y < op->input_height ? image + (size_t)y * line_size : NULL;
+    gather_columns(op, line, left, group * channels, channels, out);
+    out += (size_t)params->width.filter * channels;
+  }
+}
+
+static OaqRows fill_panel(const Run* run, const OaqPart* part, size_t group, OaqPanel* panel) {
   const OaqConv2d* op = run->op;
-  const size_t products = products_of(&op->params);
   const size_t width = (size_t)op->output_width;
   const size_t positions = (size_t)op->output_height * width;
   const size_t image_size =
@@ -108,11 +129,16 @@ static void fill_panel(const Run* run, const OaqPart* part, size_t group, OaqPan
   for (size_t m = 0; m < part->rows; ++m) {
     const size_t row = part->first_row + m;
     const size_t position = row % positions;
-    const int8_t* codes =
-        gather_row(op, run->input + row / positions * image_size, group,
-                   (int32_t)(position / width), (int32_t)(position % width), panel->row);
-    oaq_panel_set_row(panel, m, codes, products);
+    gather_row(op, run->input + row / positions * image_size, group, (int32_t)(position / width),
+               (int32_t)(position % width), oaq_panel_row(&op->panels, panel, m));
   }
+  return oaq_panel_finish(&op->panels, panel, part->rows, op->groups[group].shift);
+}
+
+// Outputs read pixels of the input, one for one.
+static bool is_pointwise(const OaqConv2dParams* params) {
+  return params->height.filter == 1 && params->width.filter == 1 && params->height.stride == 1 &&
+         params->width.stride == 1 && params->groups == 1;
 }
 
 static void run_part(void* data, size_t index, size_t worker) {
@@ -122,22 +148,26 @@ static void run_part(void* data, size_t index, size_t worker) {
   const OaqPart part = oaq_split_part(&op->split, index);
   const size_t group_channels = params->output_channels / params->groups;
   const size_t group_tiles = op->groups[0].num_tiles;
-  OaqPanel* panel = &op->panels.panels[worker];
+  const size_t pixel = params->input_channels;
   int8_t* output = run->output + part.first_row * params->output_channels;
   for (size_t tile = part.first_tile; tile < part.end_tile;) {
     const size_t group = tile / group_tiles;
     const size_t end = oaq_min_size(part.end_tile, (group + 1) * group_tiles);
     const size_t first_channel = group * group_channels;
-    const OaqTiles tiles = {&op->groups[group], tile - group * group_tiles,
-                            end - group * group_tiles, first_channel};
-    fill_panel(run, &part, group, panel);
-    oaq_gemm(panel, part.rows, &tiles, op->kernels, &params->requantize, run->int16,
+    const OaqPacked* weights = &op->groups[group];
+    const OaqTiles tiles = {weights, tile - group * group_tiles, end - group * group_tiles,
+                            first_channel};
+    const bool in_place = is_pointwise(params) &&
+                          oaq_gemm_reads_in_place(weights, &op->kernels->gemm, run->any_codes);
+    const OaqRows rows = in_place ? (OaqRows){run->input + part.first_row * pixel, NULL, pixel, 0}
+                                  : fill_panel(run, &part, group, &op->panels.panels[worker]);
+    oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes,
              output + first_channel, params->output_channels);
     tile = end;
   }
 }
 
-void oaq_conv_2d_run(OaqConv2d* op, const int8_t* input, bool int16, int8_t* output) {
-  Run run = {op, input, output, int16};
+void oaq_conv_2d_run(OaqConv2d* op, const int8_t* input, bool any_codes, int8_t* output) {
+  Run run = {op, input, output, any_codes};
   oaq_threads_run(op->threads, op->split.workers, op->split.parts, run_part, &run);
 }

@@ -22,6 +22,7 @@ typedef struct OaqConv2d {
   const OaqKernels* kernels;
   OaqThreads* threads;
   OaqPacked* groups;  // [params.groups]
+  OaqOutputStage stage;
   OaqPanels panels;
   OaqPlanSummary summary;
   // Set by oaq_conv_2d_reshape.
@@ -39,7 +40,8 @@ void oaq_conv_2d_free(OaqConv2d* op);
 bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
                          OaqError* error);
 
-// int16 false: the exact path throughout, for an input whose codes may leave input_range.
-void oaq_conv_2d_run(OaqConv2d* op, const int8_t* input, bool int16, int8_t* output);
+// any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
+// to be made for it (OaqPlanner).
+void oaq_conv_2d_run(OaqConv2d* op, const int8_t* input, bool any_codes, int8_t* output);
 
 #endif  // OAQ_CORE_CONV_2D_H_

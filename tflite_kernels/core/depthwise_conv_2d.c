@@ -14,8 +14,10 @@ bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const 
   const size_t taps = (size_t)params->height.filter * (size_t)params->width.filter;
   const size_t channels = params->input_channels * params->depth_multiplier;
   const OaqWeights matrix = {weights, channels, taps, 1, channels};
-  if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                planner->kernels->depthwise_layout, &planner->kernels->depthwise_cost, planner,
+  const OaqPacking packing = {.layout = planner->kernels->depthwise_layout,
+                              .cost = &planner->kernels->depthwise_cost,
+                              .int16 = true};
+  if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range, &packing, planner,
                 &op->packed, &op->summary, error)) {
     return false;
   }
@@ -118,19 +120,20 @@ static void copy_tile(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* s
 
 // One tile of channels of the output position whose taps were found.
 static void run_tile(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch, size_t index,
-                     bool int16, int8_t* output) {
+                     bool any_codes, int8_t* output) {
   const OaqPacked* packed = &op->packed;
   const OaqTile* tile = &packed->tiles[index];
-  const bool tile_int16 = int16 && tile->int16;
+  const bool tile_int16 = !any_codes && tile->int16;
   const size_t first = index * OAQ_DEPTHWISE_CHANNELS;
   const size_t channels = oaq_min_size(OAQ_DEPTHWISE_CHANNELS, packed->channels - first);
   const bool in_place = op->params.depth_multiplier == 1 && channels == OAQ_DEPTHWISE_CHANNELS;
   if (!in_place) copy_tile(op, scratch, first, channels);
   const int8_t* const* taps = in_place ? scratch->taps : scratch->copied_taps;
   const size_t offset = in_place ? first : 0;
-  const int8_t* weights = oaq_packed_tile(packed, index);
+  const int8_t* weights = tile->weights;
   int32_t acc[OAQ_DEPTHWISE_CHANNELS];
   if (tile_int16) {
+    OAQ_COUNTING(oaq_count_depthwise(&tile->drains, taps, offset, weights);)
     op->kernels->depthwise_i16(&tile->drains, taps, offset, weights, acc);
   } else {
     op->kernels->depthwise_i32(packed->steps, taps, offset, weights, acc);
@@ -146,7 +149,7 @@ typedef struct Run {
   const OaqDepthwiseConv2d* op;
   const int8_t* input;
   int8_t* output;
-  bool int16;
+  bool any_codes;
 } Run;
 
 static void run_part(void* data, size_t index, size_t worker) {
@@ -163,13 +166,13 @@ static void run_part(void* data, size_t index, size_t worker) {
     find_taps(op, run->input + row / positions * image_size, (int32_t)(position / width),
               (int32_t)(position % width), scratch->taps);
     for (size_t tile = part.first_tile; tile < part.end_tile; ++tile) {
-      run_tile(op, scratch, tile, run->int16, run->output + row * op->packed.channels);
+      run_tile(op, scratch, tile, run->any_codes, run->output + row * op->packed.channels);
     }
   }
 }
 
-void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool int16,
+void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool any_codes,
                                int8_t* output) {
-  Run run = {op, input, output, int16};
+  Run run = {op, input, output, any_codes};
   oaq_threads_run(op->threads, op->split.workers, op->split.parts, run_part, &run);
 }

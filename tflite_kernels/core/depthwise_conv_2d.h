@@ -51,8 +51,8 @@ void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op);
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
                                    int32_t width, OaqError* error);
 
-// int16 false: the exact path throughout, for an input whose codes may leave input_range.
-void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool int16,
+// any_codes: the exact path throughout, for an input whose codes may leave input_range.
+void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool any_codes,
                                int8_t* output);
 
 #endif  // OAQ_CORE_DEPTHWISE_CONV_2D_H_

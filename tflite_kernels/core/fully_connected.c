@@ -1,32 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/fully_connected.h"
 
+#include <string.h>
+
 bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int8_t* weights,
                                 const void* bias, const OaqPlanner* planner, OaqFullyConnected* op,
                                 OaqError* error) {
   *op = (OaqFullyConnected){
       .params = *params, .kernels = planner->kernels, .threads = planner->threads};
   const OaqWeights matrix = {weights, params->channels, params->products, params->products, 1};
-  if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner, &op->packed,
-                &op->summary, error)) {
-    return false;
-  }
-  if (!oaq_panels_init(params->products, &op->panels, error)) {
-    oaq_packed_free(&op->packed);
-    return false;
-  }
-  return true;
+  const OaqGemm* gemm = &planner->kernels->gemm;
+  const OaqPacking packing = oaq_gemm_packing(gemm);
+  bool created = oaq_output_stage_init(&params->requantize, params->channels, &op->stage, error) &&
+                 oaq_pack(&matrix, bias, params->input_zero_point, params->input_range, &packing,
+                          planner, &op->packed, &op->summary, error);
+  const bool wide = op->packed.any_wide || (planner->any_codes && gemm->shifted);
+  created = created && oaq_panels_init(params->products, gemm, wide, &op->panels, error);
+  if (!created) oaq_fully_connected_free(op);
+  return created;
 }
 
 void oaq_fully_connected_free(OaqFullyConnected* op) {
   oaq_packed_free(&op->packed);
+  oaq_output_stage_free(&op->stage);
   oaq_panels_free(&op->panels);
 }
 
 bool oaq_fully_connected_reshape(OaqFullyConnected* op, size_t batch, OaqError* error) {
   const double row_macs = (double)op->params.products * (double)op->params.channels;
-  op->split = oaq_split(op->threads, batch, op->panels.max_rows, OAQ_GEMM_ROWS,
+  op->split = oaq_split(op->threads, batch, op->panels.max_rows, op->kernels->gemm.rows,
                         op->packed.num_tiles, row_macs);
   return oaq_panels_reserve(&op->panels, op->split.workers, error);
 }
@@ -35,25 +37,34 @@ typedef struct Run {
   const OaqFullyConnected* op;
   const int8_t* input;
   int8_t* output;
-  bool int16;
+  bool any_codes;
 } Run;
+
+static OaqRows fill_panel(const Run* run, const OaqPart* part, OaqPanel* panel) {
+  const OaqFullyConnected* op = run->op;
+  const size_t products = op->params.products;
+  for (size_t m = 0; m < part->rows; ++m) {
+    memcpy(oaq_panel_row(&op->panels, panel, m), run->input + (part->first_row + m) * products,
+           products);
+  }
+  return oaq_panel_finish(&op->panels, panel, part->rows, op->packed.shift);
+}
 
 static void run_part(void* data, size_t index, size_t worker) {
   const Run* run = data;
-  const OaqFullyConnectedParams* params = &run->op->params;
-  const OaqPart part = oaq_split_part(&run->op->split, index);
-  OaqPanel* panel = &run->op->panels.panels[worker];
-  for (size_t m = 0; m < part.rows; ++m) {
-    const int8_t* row = run->input + (part.first_row + m) * params->products;
-    oaq_panel_set_row(panel, m, row, params->products);
-  }
-  const OaqTiles tiles = {&run->op->packed, part.first_tile, part.end_tile, 0};
-  oaq_gemm(panel, part.rows, &tiles, run->op->kernels, &params->requantize, run->int16,
-           run->output + part.first_row * params->channels, params->channels);
+  const OaqFullyConnected* op = run->op;
+  const size_t products = op->params.products;
+  const OaqPart part = oaq_split_part(&op->split, index);
+  const OaqRows rows = oaq_gemm_reads_in_place(&op->packed, &op->kernels->gemm, run->any_codes)
+                           ? (OaqRows){run->input + part.first_row * products, NULL, products, 0}
+                           : fill_panel(run, &part, &op->panels.panels[worker]);
+  const OaqTiles tiles = {&op->packed, part.first_tile, part.end_tile, 0};
+  oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes,
+           run->output + part.first_row * op->params.channels, op->params.channels);
 }
 
-void oaq_fully_connected_run(OaqFullyConnected* op, const int8_t* input, bool int16,
+void oaq_fully_connected_run(OaqFullyConnected* op, const int8_t* input, bool any_codes,
                              int8_t* output) {
-  Run run = {op, input, output, int16};
+  Run run = {op, input, output, any_codes};
   oaq_threads_run(op->threads, op->split.workers, op->split.parts, run_part, &run);
 }

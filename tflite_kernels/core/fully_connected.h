@@ -19,6 +19,7 @@ typedef struct OaqFullyConnected {
   const OaqKernels* kernels;
   OaqThreads* threads;
   OaqPacked packed;
+  OaqOutputStage stage;
   OaqPanels panels;
   OaqPlanSummary summary;
   OaqSplit split;  // set by oaq_fully_connected_reshape
@@ -33,8 +34,9 @@ void oaq_fully_connected_free(OaqFullyConnected* op);
 
 bool oaq_fully_connected_reshape(OaqFullyConnected* op, size_t batch, OaqError* error);
 
-// int16 false: the exact path throughout, for an input whose codes may leave input_range.
-void oaq_fully_connected_run(OaqFullyConnected* op, const int8_t* input, bool int16,
+// any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
+// to be made for it (OaqPlanner).
+void oaq_fully_connected_run(OaqFullyConnected* op, const int8_t* input, bool any_codes,
                              int8_t* output);
 
 #endif  // OAQ_CORE_FULLY_CONNECTED_H_

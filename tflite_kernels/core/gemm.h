@@ -8,34 +8,50 @@
 
 #include "core/kernels.h"
 #include "core/pack.h"
-#include "core/requantize.h"
 
-// What CONV_2D and FULLY_CONNECTED share: rows of activation codes times packed weights.
+// What CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV share: rows of activation codes times packed
+// weights.
 
-// Scratch for a panel of rows, packed as [panel tiles][steps][OAQ_GEMM_ROWS][OAQ_GEMM_LANES] and
-// reused over all weight tiles.
+// Rows as the micro-kernels read them; each is padded to whole steps.
+typedef struct OaqRows {
+  const void* codes;           // int8, or uint8 less the shift
+  const int16_t* wide;         // the same as int16, for the exact kernels that want it; may be NULL
+  size_t stride, wide_stride;  // from row to row, in bytes
+} OaqRows;
+
+// Scratch for the rows of one part.
 typedef struct OaqPanel {
   int8_t* codes;
-  int8_t* row;  // [steps * OAQ_GEMM_LANES]: one gathered row
-  size_t steps;
+  int16_t* wide;  // NULL where no tile wants it
 } OaqPanel;
 
-// A panel for each worker.
+// A panel for each worker, of max_rows rows.
 typedef struct OaqPanels {
   OaqPanel* panels;
-  size_t count;
-  size_t products, steps, max_rows;
+  size_t count, max_rows;
+  size_t row_size;  // codes in a row: products padded to whole steps
+  bool wide;
 } OaqPanels;
 
-// No panels yet, for rows of `products`.
-bool oaq_panels_init(size_t products, OaqPanels* panels, OaqError* error);
+// No panels yet, for rows of `products`. `wide`: some tile is wide, or the op may meet any codes.
+bool oaq_panels_init(size_t products, const OaqGemm* gemm, bool wide, OaqPanels* panels,
+                     OaqError* error);
 
 // Makes them at least `count`.
 bool oaq_panels_reserve(OaqPanels* panels, size_t count, OaqError* error);
 void oaq_panels_free(OaqPanels* panels);
 
-// Puts `codes`, one row's products, into the panel as row `index`.
-void oaq_panel_set_row(OaqPanel* panel, size_t index, const int8_t* codes, size_t products);
+// Where row `index` of a panel is to be written, as codes of the tensor.
+static inline int8_t* oaq_panel_row(const OaqPanels* panels, const OaqPanel* panel, size_t index) {
+  return panel->codes + index * panels->row_size;
+}
+
+// Shifts and widens the first `rows` rows, which hold codes of the tensor.
+OaqRows oaq_panel_finish(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                         int32_t shift);
+
+// Whether `weights` can read rows of codes where they lie, `stride` bytes from each other.
+bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool any_codes);
 
 // Tiles [first_tile, end_tile) of packed weights.
 typedef struct OaqTiles {
@@ -44,9 +60,10 @@ typedef struct OaqTiles {
   size_t first_channel;  // where the weights' multipliers start
 } OaqTiles;
 
-// out[row * row_stride + n] = requantized sum for the panel's first `rows` rows and the channels n
-// of `tiles`. int16 false: the exact path throughout.
-void oaq_gemm(const OaqPanel* panel, size_t rows, const OaqTiles* tiles, const OaqKernels* kernels,
-              const OaqRequantize* requantize, bool int16, int8_t* out, size_t row_stride);
+// out[row * out_stride + n] = code of the sum for `count` rows and the channels n of `tiles`.
+// any_codes: rows may hold codes outside the range that the weights were packed for; the exact path
+// throughout.
+void oaq_gemm(const OaqRows* rows, size_t count, const OaqTiles* tiles, const OaqKernels* kernels,
+              const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride);
 
 #endif  // OAQ_CORE_GEMM_H_

@@ -2,19 +2,21 @@
 #ifndef OAQ_CORE_KERNELS_H_
 #define OAQ_CORE_KERNELS_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/layout.h"
+#include "core/output_stage.h"
 #include "core/overflows.h"
 
 // The micro-kernels' families: one signature each, one file an ISA and variant.
 //
-// Packed weights b: [steps][channels of a tile][lanes]. int16 lanes wrap modulo 2^16; whoever made
-// the drain list proved that what they hold at a drain is the true value. acc receives raw sums: no
-// bias, no zero points.
+// Packed weights b: [steps][channels of a tile][lanes * per_lane]. int16 lanes wrap modulo 2^16;
+// whoever made the drain list proved that what they hold at a drain is the true value. acc receives
+// sums of products and what `bias` holds, nothing else: no zero points.
 
-enum { OAQ_GEMM_ROWS = 4, OAQ_GEMM_CHANNELS = 4, OAQ_GEMM_LANES = 8, OAQ_DEPTHWISE_CHANNELS = 16 };
+enum { OAQ_MAX_GEMM_ROWS = 8, OAQ_DEPTHWISE_CHANNELS = 16 };
 
 // When a tile's lanes are drained, and what they start from.
 typedef struct OaqDrains {
@@ -27,14 +29,15 @@ typedef struct OaqDrains {
 #endif
 } OaqDrains;
 
-// acc[m][n] = sum_k a[m][k] * b[n][k] (+ start values) for m < rows <= OAQ_GEMM_ROWS;
-// a is [steps][OAQ_GEMM_ROWS][OAQ_GEMM_LANES], acc [OAQ_GEMM_ROWS][OAQ_GEMM_CHANNELS].
-typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const int8_t* a, const int8_t* b,
-                           int32_t* acc);
+// acc[m][n] = bias[n] + sum_k a[m][k] * b[n][k] (+ start values) for m < rows and all n of a tile;
+// row m is at a + m * a_stride, padded to whole steps, as int8 or, of a shifted family, uint8.
+typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
+                           const int8_t* b, const int32_t* bias, int32_t* acc);
 
-// The same, exact for any codes.
-typedef void (*OaqGemmI32)(size_t rows, size_t steps, const int8_t* a, const int8_t* b,
-                           int32_t* acc);
+// The same, exact for any codes; a wide family's a and b are int16, b [pairs][channels of a
+// tile][2], `steps` counts pairs and a_stride bytes.
+typedef void (*OaqGemmI32)(size_t rows, size_t steps, const void* a, size_t a_stride, const void* b,
+                           const int32_t* bias, int32_t* acc);
 
 // acc[c] = sum_t a[t][offset + c] * b[t][c] (+ start values) for all OAQ_DEPTHWISE_CHANNELS
 // channels; a holds a pointer to the input's channels for each tap.
@@ -46,24 +49,38 @@ typedef void (*OaqDepthwiseI32)(size_t taps, const int8_t* const* a, size_t offs
                                 int32_t* acc);
 
 // What a tile costs, in any one unit of time: int16_step a step and int16_drain a drain on the
-// int16 path, exact_step a step on the exact one.
+// int16 path, exact_step a step of the same length on the exact one.
 typedef struct OaqCost {
   float int16_step, int16_drain, exact_step;
 } OaqCost;
 
+// Rows of activations times a tile of weights.
+typedef struct OaqGemm {
+  const OaqLayout* layout;
+  size_t rows;      // of one call, at most
+  bool shifted;     // activations are uint8, the codes less the least of their range
+  bool exact_wide;  // the exact kernel takes int16
+  OaqGemmI16 i16;   // NULL where it would not pay on any CPU that has the ISA
+  OaqGemmI32 i32;
+  OaqCost cost;
+} OaqGemm;
+
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
-  const OaqLayout* gemm_layout;
+  OaqGemm gemm;
   const OaqLayout* depthwise_layout;
-  OaqGemmI16 gemm_i16;
-  OaqGemmI32 gemm_i32;
   OaqDepthwiseI16 depthwise_i16;
   OaqDepthwiseI32 depthwise_i32;
-  OaqCost gemm_cost, depthwise_cost;
+  OaqCost depthwise_cost;
+  OaqOutput output;
 } OaqKernels;
 
 extern const OaqKernels oaq_kernels_scalar;
+
+// Names of all kernels that there are for any CPU, the best for each last.
+extern const char* const oaq_isas[];
+extern const size_t oaq_num_isas;
 
 // "auto" gives the best kernels for this CPU; NULL for a name that is unknown or that this build or
 // CPU does not have.

@@ -4,7 +4,9 @@
 #include "core/size.h"
 
 const OaqLayout oaq_layout_c8 = {"c8", 8, 1, 4};
-const OaqLayout oaq_layout_c4 = {"c4", 2, 2, 8};
+const OaqLayout oaq_layout_c4_8 = {"c4", 2, 2, 8};
+const OaqLayout oaq_layout_c4_16 = {"c4", 2, 2, 16};
+const OaqLayout oaq_layout_c4_32 = {"c4", 2, 2, 32};
 const OaqLayout oaq_layout_broadcast = {"broadcast", 1, 1, 8};
 const OaqLayout oaq_layout_channel = {"channel", 1, 1, 16};
 

@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/overflows.h"
 
-#include <stddef.h>
+#include <stdbool.h>
 
-void oaq_overflows_add(OaqOverflows* overflows, const OaqTally* tally) {
+#include "core/kernels.h"
+
+// Of one call of a kernel.
+typedef struct Tally {
+  int64_t drains, overflows, smallest, largest;
+} Tally;
+
+static void add_drain(Tally* tally, int64_t value, bool saturated) {
+  ++tally->drains;
+  if (saturated || value < INT16_MIN || value > INT16_MAX) ++tally->overflows;
+  if (value < tally->smallest) tally->smallest = value;
+  if (value > tally->largest) tally->largest = value;
+}
+
+static void add_tally(OaqOverflows* overflows, const Tally* tally) {
   if (overflows == NULL) return;
   atomic_fetch_add(&overflows->drains, tally->drains);
   atomic_fetch_add(&overflows->overflows, tally->overflows);
@@ -15,4 +29,60 @@ void oaq_overflows_add(OaqOverflows* overflows, const OaqTally* tally) {
   while (tally->largest > seen &&
          !atomic_compare_exchange_weak(&overflows->largest, &seen, tally->largest)) {
   }
+}
+
+// One lane of one row.
+static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const uint8_t* a,
+                       const int8_t* b, size_t channel, size_t lane, Tally* tally) {
+  const OaqLayout* layout = gemm->layout;
+  const size_t step = oaq_layout_step(layout);
+  const size_t tile_lanes = oaq_layout_tile_lanes(layout);
+  size_t s = 0;
+  for (size_t block = 0; block < drains->num_blocks; ++block) {
+    const size_t start = block * tile_lanes + channel * layout->lanes + lane;
+    int64_t value = drains->start != NULL ? drains->true_start[start] : 0;
+    bool saturated = false;
+    for (const size_t end = s + drains->blocks[block]; s < end; ++s) {
+      int32_t sum = 0;
+      for (size_t i = lane * layout->per_lane; i < (lane + 1) * layout->per_lane; ++i) {
+        const uint8_t code = a[s * step + i];
+        const int32_t activation = gemm->shifted ? code : (int8_t)code;
+        sum += activation * b[(s * layout->channels_per_tile + channel) * step + i];
+      }
+      saturated = saturated || sum < INT16_MIN || sum > INT16_MAX;
+      value += sum;
+    }
+    add_drain(tally, value, saturated);
+  }
+}
+
+void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, const void* a,
+                    size_t a_stride, const int8_t* b) {
+  Tally tally = {0};
+  for (size_t m = 0; m < rows; ++m) {
+    const uint8_t* row = (const uint8_t*)a + m * a_stride;
+    for (size_t c = 0; c < gemm->layout->channels_per_tile; ++c) {
+      for (size_t l = 0; l < gemm->layout->lanes; ++l) {
+        count_lane(gemm, drains, row, b, c, l, &tally);
+      }
+    }
+  }
+  add_tally(drains->overflows, &tally);
+}
+
+void oaq_count_depthwise(const OaqDrains* drains, const int8_t* const* a, size_t offset,
+                         const int8_t* b) {
+  Tally tally = {0};
+  for (size_t c = 0; c < OAQ_DEPTHWISE_CHANNELS; ++c) {
+    size_t t = 0;
+    for (size_t block = 0; block < drains->num_blocks; ++block) {
+      const size_t start = block * OAQ_DEPTHWISE_CHANNELS + c;
+      int64_t value = drains->start != NULL ? drains->true_start[start] : 0;
+      for (const size_t end = t + drains->blocks[block]; t < end; ++t) {
+        value += a[t][offset + c] * b[t * OAQ_DEPTHWISE_CHANNELS + c];
+      }
+      add_drain(&tally, value, false);
+    }
+  }
+  add_tally(drains->overflows, &tally);
 }

@@ -2,13 +2,14 @@
 #ifndef OAQ_CORE_OVERFLOWS_H_
 #define OAQ_CORE_OVERFLOWS_H_
 
-// In a build with OAQ_COUNT_OVERFLOWS the int16 kernels carry every lane's true sum in 64 bits next
-// to the lane, and compare the two at each drain: an observation that the proof can be held
-// against. Other builds have nothing of it.
+// A build with OAQ_COUNT_OVERFLOWS adds up every int16 lane once more, in 64 bits, before a kernel
+// does in 16, and looks at each drain whether the true value fits: an observation that the proof
+// can be held against, the same for every ISA. Other builds have nothing of it.
 
 #ifdef OAQ_COUNT_OVERFLOWS
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define OAQ_COUNTING(...) __VA_ARGS__
@@ -19,21 +20,16 @@ typedef struct OaqOverflows {
   _Atomic(int64_t) smallest, largest;  // true value, start value included
 } OaqOverflows;
 
-// The same of one call of a kernel.
-typedef struct OaqTally {
-  int64_t drains, overflows, smallest, largest;
-} OaqTally;
+struct OaqDrains;
+struct OaqGemm;
 
-// A lane that holds `lane` is drained; `value` is what it would hold had it all the bits it wants.
-static inline void oaq_tally_drain(OaqTally* tally, int64_t value, int16_t lane) {
-  ++tally->drains;
-  if (value != lane) ++tally->overflows;
-  if (value < tally->smallest) tally->smallest = value;
-  if (value > tally->largest) tally->largest = value;
-}
+// The lanes of one call of an int16 GEMM kernel; a pair that saturates counts as an overflow.
+void oaq_count_gemm(size_t rows, const struct OaqGemm* gemm, const struct OaqDrains* drains,
+                    const void* a, size_t a_stride, const int8_t* b);
 
-// `overflows` may be NULL.
-void oaq_overflows_add(OaqOverflows* overflows, const OaqTally* tally);
+// The same of a depthwise kernel's.
+void oaq_count_depthwise(const struct OaqDrains* drains, const int8_t* const* a, size_t offset,
+                         const int8_t* b);
 
 #else
 #define OAQ_COUNTING(...)

@@ -6,16 +6,47 @@
 
 #include "core/size.h"
 
-static void pack_weights(const OaqWeights* weights, OaqPacked* packed) {
-  const size_t step = oaq_layout_step(packed->layout);
-  const size_t per_tile = packed->layout->channels_per_tile;
-  int8_t* out = packed->weights;
-  for (size_t tile = 0; tile < packed->num_tiles; ++tile) {
-    for (size_t s = 0; s < packed->steps; ++s) {
-      for (size_t c = tile * per_tile; c < (tile + 1) * per_tile; ++c) {
-        for (size_t k = s * step; k < (s + 1) * step; ++k) {
-          *out++ = c < weights->channels && k < weights->products ? oaq_weight(weights, c, k) : 0;
-        }
+OaqPacking oaq_gemm_packing(const OaqGemm* gemm) {
+  return (OaqPacking){.layout = gemm->layout,
+                      .cost = &gemm->cost,
+                      .int16 = gemm->i16 != NULL,
+                      .shifted = gemm->shifted,
+                      .exact_wide = gemm->exact_wide};
+}
+
+void oaq_pack_tile(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
+                   int8_t* out) {
+  const size_t step = oaq_layout_step(layout);
+  const size_t per_tile = layout->channels_per_tile;
+  const size_t steps = oaq_layout_steps(layout, weights->products);
+  const size_t channels = first_channel < weights->channels
+                              ? oaq_min_size(per_tile, weights->channels - first_channel)
+                              : 0;
+  memset(out, 0, steps * per_tile * step);
+  for (size_t c = 0; c < channels; ++c) {
+    const int8_t* codes = weights->codes + (first_channel + c) * weights->channel_stride;
+    for (size_t s = 0; s < steps; ++s) {
+      int8_t* to = out + (s * per_tile + c) * step;
+      const size_t count = oaq_min_size(step, weights->products - s * step);
+      if (weights->product_stride == 1 && count == 4) {
+        memcpy(to, codes + s * step, 4);
+      } else {
+        for (size_t k = 0; k < count; ++k) to[k] = codes[(s * step + k) * weights->product_stride];
+      }
+    }
+  }
+}
+
+// From [steps][channels][step] codes to [steps * step / 2][channels][2] int16.
+static void widen_tile(const int8_t* codes, const OaqLayout* layout, size_t steps, int16_t* out) {
+  const size_t step = oaq_layout_step(layout);
+  const size_t channels = layout->channels_per_tile;
+  for (size_t s = 0; s < steps; ++s) {
+    for (size_t pair = 0; pair < step / 2; ++pair) {
+      for (size_t c = 0; c < channels; ++c) {
+        const int8_t* from = codes + (s * channels + c) * step + 2 * pair;
+        *out++ = from[0];
+        *out++ = from[1];
       }
     }
   }
@@ -24,123 +55,168 @@ static void pack_weights(const OaqWeights* weights, OaqPacked* packed) {
 static void fold_biases(const OaqWeights* weights, const void* bias, int32_t zero_point,
                         OaqPacked* packed) {
   for (size_t c = 0; c < weights->channels; ++c) {
+    const int8_t* codes = weights->codes + c * weights->channel_stride;
     int64_t sum = 0;
-    for (size_t k = 0; k < weights->products; ++k) sum += oaq_weight(weights, c, k);
+    if (weights->product_stride == 1) {
+      for (size_t k = 0; k < weights->products; ++k) sum += codes[k];
+    } else {
+      for (size_t k = 0; k < weights->products; ++k) sum += codes[k * weights->product_stride];
+    }
     int32_t value = 0;
     if (bias != NULL) memcpy(&value, (const char*)bias + c * sizeof(value), sizeof(value));
-    const uint64_t offset = (uint64_t)sum * (uint64_t)(int64_t)zero_point;
+    const uint64_t offset = (uint64_t)sum * (uint64_t)(int64_t)(zero_point - packed->shift);
     packed->bias_exact[c] = (int32_t)((uint32_t)value - (uint32_t)offset);
     packed->bias_int16[c] = packed->bias_exact[c];
   }
 }
 
-static bool allocate_start(OaqDrains* drains, size_t lanes_per_tile) {
-  drains->start = calloc(drains->num_blocks, lanes_per_tile * sizeof(*drains->start));
+static bool allocate_start(OaqDrains* drains, size_t lanes) {
+  drains->start = calloc(drains->num_blocks, lanes * sizeof(*drains->start));
 #ifdef OAQ_COUNT_OVERFLOWS
-  drains->true_start = calloc(drains->num_blocks, lanes_per_tile * sizeof(*drains->true_start));
+  drains->true_start = calloc(drains->num_blocks, lanes * sizeof(*drains->true_start));
   if (drains->true_start == NULL) return false;
 #endif
   return drains->start != NULL;
 }
 
 // Start values of one tile, folded into its int16 biases. Leaves `start` NULL where zero does.
-static bool add_start_values(const OaqWeights* weights, OaqRange range, size_t index,
-                             OaqPacked* packed) {
-  const OaqLayout* layout = packed->layout;
-  OaqDrains* drains = &packed->tiles[index].drains;
-  const size_t step = oaq_layout_step(layout);
-  const size_t lanes_per_tile = layout->channels_per_tile * layout->lanes;
-  const size_t first = index * layout->channels_per_tile;
-  const size_t channels = oaq_min_size(layout->channels_per_tile, weights->channels - first);
-  size_t begin = 0;
+static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* drains,
+                             const OaqLayout* layout, int32_t* bias) {
+  const size_t lanes = oaq_layout_tile_lanes(layout);
   for (size_t block = 0; block < drains->num_blocks; ++block) {
-    const size_t end = oaq_min_size(begin + drains->blocks[block] * step, weights->products);
-    for (size_t c = 0; c < channels; ++c) {
-      OaqLaneSums sums[OAQ_MAX_LANES] = {{0, 0}};
-      for (size_t k = begin; k < end; ++k) {
-        oaq_lane_sums_add(&sums[oaq_layout_lane(layout, k)], oaq_weight(weights, first + c, k));
-      }
-      for (size_t l = 0; l < layout->lanes; ++l) {
-        const int64_t value = oaq_start_value(range, sums[l]);
-        if (value == 0) continue;
-        if (drains->start == NULL && !allocate_start(drains, lanes_per_tile)) return false;
-        const size_t lane = block * lanes_per_tile + c * layout->lanes + l;
-        drains->start[lane] = (int16_t)(uint16_t)(uint64_t)value;
-        OAQ_COUNTING(drains->true_start[lane] = value;)
-        int32_t* bias = &packed->bias_int16[first + c];
-        *bias = (int32_t)((uint32_t)*bias - (uint32_t)(uint64_t)value);
+    OaqLaneSums sums[OAQ_MAX_TILE_LANES] = {{0, 0}};
+    for (uint32_t s = 0; s < drains->blocks[block]; ++s) {
+      for (size_t l = 0; l < lanes; ++l) {
+        for (size_t i = 0; i < layout->per_lane; ++i) oaq_lane_sums_add(&sums[l], *codes++);
       }
     }
-    begin = end;
+    for (size_t l = 0; l < lanes; ++l) {
+      const int64_t value = oaq_start_value(range, sums[l]);
+      if (value == 0) continue;
+      if (drains->start == NULL && !allocate_start(drains, lanes)) return false;
+      drains->start[block * lanes + l] = (int16_t)(uint16_t)(uint64_t)value;
+      OAQ_COUNTING(drains->true_start[block * lanes + l] = value;)
+      int32_t* folded = &bias[l / layout->lanes];
+      *folded = (int32_t)((uint32_t)*folded - (uint32_t)(uint64_t)value);
+    }
   }
   return true;
 }
 
-static bool plan_tiles(const OaqWeights* weights, OaqRange range, const OaqCost* cost,
-                       const OaqPlanner* planner, OaqPacked* packed, OaqPlanSummary* summary,
-                       uint32_t* blocks) {
-  const size_t per_tile = packed->layout->channels_per_tile;
-  for (size_t index = 0; index < packed->num_tiles; ++index) {
-    const size_t first = index * per_tile;
-    const size_t channels = oaq_min_size(per_tile, weights->channels - first);
-    size_t count = oaq_drain_list(weights, packed->layout, first, channels, range, blocks);
-    OaqPolicy policy = planner->policy;
+// Decides for one tile, whose codes are at `codes`; those of an int16 tile stay there.
+static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* packing,
+                      const OaqPlanner* planner, size_t index, uint32_t* blocks, OaqPacked* packed,
+                      OaqPlanSummary* summary) {
+  const OaqLayout* layout = packing->layout;
+  const int32_t width = range.hi - range.lo;
+  OaqPolicy policy = packing->int16 ? planner->policy : OAQ_POLICY_EXACT;
+  size_t count = 1;
+  const bool pairs_safe =
+      layout->per_lane != 2 || oaq_pairs_are_safe(codes, layout, packed->steps, width);
+  if (packing->int16 && pairs_safe) {
+    count = oaq_drain_list(codes, layout, packed->steps, width, blocks);
+  } else if (policy != OAQ_POLICY_EXACT) {
+    policy = OAQ_POLICY_EXACT;
+    ++summary->tiles_saturating;
+  }
 #ifdef OAQ_COUNT_OVERFLOWS
-    if (planner->unproven) {
-      blocks[0] = (uint32_t)packed->steps;
-      count = 1;
-      policy = OAQ_POLICY_INT16;
-    }
-#endif
-    OaqTile* tile = &packed->tiles[index];
-    tile->int16 =
-        oaq_plan_tile(policy, cost, packed->layout, packed->steps, blocks, count, summary);
-    if (!tile->int16) continue;
-    tile->drains.blocks = calloc(count, sizeof(*blocks));
-    if (tile->drains.blocks == NULL) return false;
-    memcpy(tile->drains.blocks, blocks, count * sizeof(*blocks));
-    tile->drains.num_blocks = count;
-    OAQ_COUNTING(tile->drains.overflows = planner->overflows;)
-    if (!add_start_values(weights, range, index, packed)) return false;
+  if (planner->unproven) {
+    blocks[0] = (uint32_t)packed->steps;
+    count = 1;
+    policy = packing->int16 ? OAQ_POLICY_INT16 : OAQ_POLICY_EXACT;
   }
-  return true;
+#endif
+  OaqTile* tile = &packed->tiles[index];
+  tile->int16 = oaq_plan_tile(policy, packing->cost, layout, packed->steps, blocks, count, summary);
+  tile->wide = !tile->int16 && packing->exact_wide;
+  if (!tile->int16) return true;
+  tile->drains.blocks = calloc(count, sizeof(*blocks));
+  if (tile->drains.blocks == NULL) return false;
+  memcpy(tile->drains.blocks, blocks, count * sizeof(*blocks));
+  tile->drains.num_blocks = count;
+  OAQ_COUNTING(tile->drains.overflows = planner->overflows;)
+  return add_start_values(codes, range, &tile->drains, layout,
+                          packed->bias_int16 + index * layout->channels_per_tile);
 }
 
-static bool allocate(OaqPacked* packed) {
-  size_t per_tile_bytes = 0;
-  size_t padded_channels = 0;
-  if (!oaq_size_multiply(packed->steps,
-                         packed->layout->channels_per_tile * oaq_layout_step(packed->layout),
-                         &per_tile_bytes) ||
-      !oaq_size_multiply(packed->num_tiles, packed->layout->channels_per_tile, &padded_channels)) {
+// Packs tile by tile into a buffer that has room for wide ones throughout, then gives back the
+// rest.
+static bool pack_tiles(const OaqWeights* weights, OaqRange range, const OaqPacking* packing,
+                       const OaqPlanner* planner, size_t tile_size, uint32_t* blocks,
+                       OaqPacked* packed, OaqPlanSummary* summary) {
+  const size_t room = packing->exact_wide ? 2 : 1;
+  size_t most = 0;
+  int8_t* codes = malloc(tile_size);
+  if (codes == NULL || !oaq_size_multiply(packed->num_tiles, tile_size, &most) ||
+      !oaq_size_multiply(most, room, &most)) {
+    free(codes);
     return false;
   }
-  packed->weights = calloc(packed->num_tiles, per_tile_bytes);
+  char* buffer = malloc(most);
+  size_t used = 0;
+  bool good = buffer != NULL;
+  for (size_t index = 0; good && index < packed->num_tiles; ++index) {
+    oaq_pack_tile(weights, packing->layout, index * packing->layout->channels_per_tile, codes);
+    good = plan_tile(codes, range, packing, planner, index, blocks, packed, summary);
+    OaqTile* tile = &packed->tiles[index];
+    if (good && tile->wide) {
+      widen_tile(codes, packing->layout, packed->steps, (int16_t*)(void*)(buffer + used));
+      packed->any_wide = true;
+    } else if (good) {
+      memcpy(buffer + used, codes, tile_size);
+    }
+    used += tile->wide ? 2 * tile_size : tile_size;
+  }
+  free(codes);
+  if (!good) {
+    free(buffer);
+    return false;
+  }
+  char* shrunk = realloc(buffer, used);
+  packed->weights = shrunk != NULL ? shrunk : buffer;
+  packed->weights_size = used;
+  const char* next = packed->weights;
+  for (size_t index = 0; index < packed->num_tiles; ++index) {
+    packed->tiles[index].weights = next;
+    next += packed->tiles[index].wide ? 2 * tile_size : tile_size;
+  }
+  return true;
+}
+
+static bool allocate(OaqPacked* packed, size_t* tile_size) {
+  const size_t per_tile = packed->layout->channels_per_tile;
+  size_t padded_channels = 0;
+  if (!oaq_size_multiply(packed->steps, per_tile * oaq_layout_step(packed->layout), tile_size) ||
+      !oaq_size_multiply(packed->num_tiles, per_tile, &padded_channels)) {
+    return false;
+  }
   packed->tiles = calloc(packed->num_tiles, sizeof(*packed->tiles));
   packed->bias_exact = calloc(padded_channels, sizeof(*packed->bias_exact));
   packed->bias_int16 = calloc(padded_channels, sizeof(*packed->bias_int16));
-  return packed->weights != NULL && packed->tiles != NULL && packed->bias_exact != NULL &&
-         packed->bias_int16 != NULL;
+  return packed->tiles != NULL && packed->bias_exact != NULL && packed->bias_int16 != NULL;
 }
 
 bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, OaqRange range,
-              const OaqLayout* layout, const OaqCost* cost, const OaqPlanner* planner,
-              OaqPacked* packed, OaqPlanSummary* summary, OaqError* error) {
+              const OaqPacking* packing, const OaqPlanner* planner, OaqPacked* packed,
+              OaqPlanSummary* summary, OaqError* error) {
+  const OaqLayout* layout = packing->layout;
   *packed = (OaqPacked){.layout = layout,
                         .channels = weights->channels,
                         .products = weights->products,
                         .steps = oaq_layout_steps(layout, weights->products),
-                        .num_tiles = oaq_ceil_div(weights->channels, layout->channels_per_tile)};
+                        .num_tiles = oaq_ceil_div(weights->channels, layout->channels_per_tile),
+                        .shift = packing->shifted ? range.lo : 0};
   if (weights->channels == 0 || weights->products == 0 || packed->steps > UINT32_MAX) {
     return oaq_fail(error, "weights of %zu channels with %zu products each, expected 1 or more",
                     weights->channels, weights->products);
   }
+  const OaqRange shifted = {range.lo - packed->shift, range.hi - packed->shift};
+  size_t tile_size = 0;
   uint32_t* blocks = calloc(packed->steps, sizeof(*blocks));
-  bool packed_all = blocks != NULL && allocate(packed);
+  bool packed_all = blocks != NULL && allocate(packed, &tile_size);
   if (packed_all) {
-    pack_weights(weights, packed);
     fold_biases(weights, bias, zero_point, packed);
-    packed_all = plan_tiles(weights, range, cost, planner, packed, summary, blocks);
+    packed_all = pack_tiles(weights, shifted, packing, planner, tile_size, blocks, packed, summary);
   }
   free(blocks);
   if (!packed_all) {

@@ -14,7 +14,9 @@
 // One tile of output channels, planned.
 typedef struct OaqTile {
   bool int16;
-  OaqDrains drains;  // of the int16 path
+  bool wide;            // exact, on int16 weights
+  const void* weights;  // in OaqPacked.weights, as the tile's kernel reads them
+  OaqDrains drains;     // of the int16 path
 } OaqTile;
 
 // Weights in the order that the micro-kernels read them, with everything that does not depend on
@@ -22,10 +24,13 @@ typedef struct OaqTile {
 typedef struct OaqPacked {
   const OaqLayout* layout;
   size_t channels, products, steps, num_tiles;
-  int8_t* weights;  // [num_tiles][steps][channels_per_tile][lanes * per_lane]
+  int32_t shift;  // kernels see activation codes less this
+  bool any_wide;  // tiles
+  void* weights;  // for each tile [steps][channels_per_tile][lanes * per_lane], wide ones int16
+  size_t weights_size;  // in bytes
   OaqTile* tiles;
-  int32_t* bias_exact;  // [num_tiles * channels_per_tile]: bias - zero_point * sum(q), modulo 2^32
-  int32_t* bias_int16;  // the same less the sum of the start values
+  int32_t* bias_exact;  // [num_tiles * channels_per_tile]: bias - (zero_point - shift) * sum(q)
+  int32_t* bias_int16;  // the same less the sum of the start values, both modulo 2^32
 } OaqPacked;
 
 // What an op is to decide by, and to run on.
@@ -33,25 +38,36 @@ typedef struct OaqPlanner {
   OaqPolicy policy;
   const OaqKernels* kernels;
   OaqThreads* threads;  // NULL: the caller's thread alone; outlives the op
+  bool any_codes;       // the op may be run on codes outside its input's range
 #ifdef OAQ_COUNT_OVERFLOWS
   OaqOverflows* overflows;  // may be NULL; outlives the op
   bool unproven;            // int16 and never drained throughout, against the proof
 #endif
 } OaqPlanner;
 
+// What the weights are packed for.
+typedef struct OaqPacking {
+  const OaqLayout* layout;
+  const OaqCost* cost;
+  bool int16;    // there is an int16 kernel
+  bool shifted;  // as OaqGemm has them
+  bool exact_wide;
+} OaqPacking;
+
+OaqPacking oaq_gemm_packing(const OaqGemm* gemm);
+
 // Packs and plans. `bias` is [weights->channels] (any alignment) or NULL, `zero_point` the input's,
 // `range` the input's with the zero point in it where the op pads. Adds to `summary`. On failure
 // nothing is left to free.
 bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, OaqRange range,
-              const OaqLayout* layout, const OaqCost* cost, const OaqPlanner* planner,
-              OaqPacked* packed, OaqPlanSummary* summary, OaqError* error);
+              const OaqPacking* packing, const OaqPlanner* planner, OaqPacked* packed,
+              OaqPlanSummary* summary, OaqError* error);
 
 void oaq_packed_free(OaqPacked* packed);
 
-// Weights of tile `tile`.
-static inline const int8_t* oaq_packed_tile(const OaqPacked* packed, size_t tile) {
-  return packed->weights +
-         tile * packed->steps * packed->layout->channels_per_tile * oaq_layout_step(packed->layout);
-}
+// The codes of `layout->channels_per_tile` channels from `first_channel` as
+// [steps][channels][lanes * per_lane].
+void oaq_pack_tile(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
+                   int8_t* out);
 
 #endif  // OAQ_CORE_PACK_H_

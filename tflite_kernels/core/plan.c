@@ -32,12 +32,19 @@ bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layou
   return true;
 }
 
-void oaq_plan_reason(OaqPolicy policy, const OaqPlanSummary* summary, char* text, size_t size) {
+void oaq_plan_reason(OaqPolicy policy, bool has_int16, const OaqPlanSummary* summary, char* text,
+                     size_t size) {
   const size_t exact = summary->tiles - summary->tiles_int16;
   if (exact == 0) {
     snprintf(text, size, "%s", "");
   } else if (policy == OAQ_POLICY_EXACT) {
     snprintf(text, size, "plan=exact");
+  } else if (!has_int16) {
+    snprintf(text, size, "%s",
+             "int32 sums cost nothing on this CPU: it has a dot-product instruction");
+  } else if (summary->tiles_saturating == exact) {
+    snprintf(text, size, "%zu of %zu tiles: a pair of products may not fit 16 bits", exact,
+             summary->tiles);
   } else {
     snprintf(text, size, "%zu of %zu tiles: exact costs %.0f, int16 with its drains %.0f", exact,
              summary->tiles, (double)summary->exact_cost, (double)summary->int16_cost);

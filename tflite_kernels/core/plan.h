@@ -18,6 +18,7 @@ typedef enum OaqPolicy {
 // What was decided, over all tiles of an op.
 typedef struct OaqPlanSummary {
   size_t tiles, tiles_int16;
+  size_t tiles_saturating;       // exact since a pair of their products may not fit 16 bits
   size_t depth;                  // smallest T over the int16 tiles, in products; 0 without any
   size_t drains;                 // of one output position, over the int16 tiles
   bool never_drained;            // every int16 tile drains only once, at the end
@@ -28,7 +29,9 @@ typedef struct OaqPlanSummary {
 bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layout, size_t steps,
                    const uint32_t* blocks, size_t num_blocks, OaqPlanSummary* summary);
 
-// Why tiles run exact, into text[size]; empty where none does.
-void oaq_plan_reason(OaqPolicy policy, const OaqPlanSummary* summary, char* text, size_t size);
+// Why tiles run exact, into text[size]; empty where none does. `has_int16`: the ISA has an int16
+// kernel for the op.
+void oaq_plan_reason(OaqPolicy policy, bool has_int16, const OaqPlanSummary* summary, char* text,
+                     size_t size);
 
 #endif  // OAQ_CORE_PLAN_H_

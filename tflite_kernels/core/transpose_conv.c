@@ -48,9 +48,9 @@ static bool pack_phase(const OaqTransposeConvParams* params, const int8_t* weigh
   if (codes == NULL) return oaq_fail(error, "out of memory for a phase of %zu products", products);
   cut_filter(params, phase, weights, codes);
   const OaqWeights matrix = {codes, params->output_channels, products, products, 1};
+  const OaqPacking packing = oaq_gemm_packing(&planner->kernels->gemm);
   const bool packed = oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                               planner->kernels->gemm_layout, &planner->kernels->gemm_cost, planner,
-                               &phase->packed, summary, error);
+                               &packing, planner, &phase->packed, summary, error);
   free(codes);
   return packed;
 }
@@ -83,6 +83,7 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
   const int32_t rows = oaq_clamp(params->height.stride, 1, params->height.filter);
   const int32_t columns = oaq_clamp(params->width.stride, 1, params->width.filter);
   size_t most_products = 0;
+  bool wide = planner->any_codes && planner->kernels->gemm.shifted;
   op->phases = calloc((size_t)rows * (size_t)columns, sizeof(*op->phases));
   if (op->phases == NULL) return oaq_fail(error, "out of memory for %d phases", rows * columns);
   for (int32_t y = 0; y < rows; ++y) {
@@ -94,9 +95,12 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
       ++op->num_phases;
       const size_t products = phase->packed.products;
       most_products = products > most_products ? products : most_products;
+      wide = wide || phase->packed.any_wide;
     }
   }
-  return oaq_panels_init(most_products, &op->panels, error) && find_empty(op, bias, error);
+  return oaq_panels_init(most_products, &planner->kernels->gemm, wide, &op->panels, error) &&
+         oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
+         find_empty(op, bias, error);
 }
 
 bool oaq_transpose_conv_create(const OaqTransposeConvParams* params, const int8_t* weights,
@@ -115,6 +119,7 @@ void oaq_transpose_conv_free(OaqTransposeConv* op) {
   free(op->phases);
   free(op->rows);
   free(op->empty);
+  oaq_output_stage_free(&op->stage);
   oaq_panels_free(&op->panels);
   *op = (OaqTransposeConv){0};
 }
@@ -148,7 +153,7 @@ bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t hei
       return oaq_fail(error, "%d images are too many", batch);
     }
     const double row_macs = (double)phase->packed.products * (double)op->params.output_channels;
-    phase->split = oaq_split(op->threads, rows, op->panels.max_rows, OAQ_GEMM_ROWS,
+    phase->split = oaq_split(op->threads, rows, op->panels.max_rows, op->kernels->gemm.rows,
                              phase->packed.num_tiles, row_macs);
     workers = phase->split.workers > workers ? phase->split.workers : workers;
   }
@@ -160,7 +165,7 @@ typedef struct Run {
   const OaqTransposePhase* phase;
   const int8_t* input;
   int8_t* output;
-  bool int16;
+  bool any_codes;
 } Run;
 
 // The codes that the phase's taps meet at its output row k and column l, the zero point's code
@@ -191,24 +196,23 @@ static void run_part(void* data, size_t index, size_t worker) {
   const OaqTransposeConvParams* params = &op->params;
   const OaqTransposePhase* phase = run->phase;
   const OaqPart part = oaq_split_part(&phase->split, index);
-  // The panels are as long as the longest phase; this one uses the beginning.
-  OaqPanel panel = op->panels.panels[worker];
-  panel.steps = phase->packed.steps;
+  // The panels' rows are as long as the longest phase's; this one uses their beginnings.
+  const OaqPanel* panel = &op->panels.panels[worker];
   int8_t* results = op->rows[worker];
   const size_t columns = (size_t)phase->width.count;
   const size_t positions = (size_t)phase->height.count * columns;
   for (size_t m = 0; m < part.rows; ++m) {
     const size_t row = part.first_row + m;
     gather_row(run, row / positions, (int32_t)(row % positions / columns), (int32_t)(row % columns),
-               panel.row);
-    oaq_panel_set_row(&panel, m, panel.row, phase->packed.products);
+               oaq_panel_row(&op->panels, panel, m));
   }
+  const OaqRows rows = oaq_panel_finish(&op->panels, panel, part.rows, phase->packed.shift);
   const size_t channels = params->output_channels;
   const OaqTiles tiles = {&phase->packed, part.first_tile, part.end_tile, 0};
-  oaq_gemm(&panel, part.rows, &tiles, op->kernels, &params->requantize, run->int16, results,
-           channels);
-  const size_t first = part.first_tile * OAQ_GEMM_CHANNELS;
-  const size_t end = oaq_min_size(part.end_tile * OAQ_GEMM_CHANNELS, channels);
+  oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes, results, channels);
+  const size_t per_tile = phase->packed.layout->channels_per_tile;
+  const size_t first = part.first_tile * per_tile;
+  const size_t end = oaq_min_size(part.end_tile * per_tile, channels);
   for (size_t m = 0; m < part.rows; ++m) {
     const size_t row = part.first_row + m;
     const size_t y =
@@ -220,7 +224,8 @@ static void run_part(void* data, size_t index, size_t worker) {
   }
 }
 
-void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool int16, int8_t* output) {
+void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool any_codes,
+                            int8_t* output) {
   const size_t channels = op->params.output_channels;
   const size_t outputs =
       (size_t)op->batch * (size_t)op->params.output_height * (size_t)op->params.output_width;
@@ -229,7 +234,7 @@ void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool int1
   }
   for (size_t i = 0; i < op->num_phases; ++i) {
     const OaqTransposePhase* phase = &op->phases[i];
-    Run run = {op, phase, input, output, int16};
+    Run run = {op, phase, input, output, any_codes};
     oaq_threads_run(op->threads, phase->split.workers, phase->split.parts, run_part, &run);
   }
 }

@@ -40,6 +40,7 @@ typedef struct OaqTransposeConv {
   OaqTransposePhase* phases;  // [num_phases], of those that have taps
   size_t num_phases;
   int8_t* empty;  // [output_channels]: outputs that no product reaches; NULL without
+  OaqOutputStage stage;
   OaqPanels panels;
   int8_t** rows;  // [num_rows][panels.max_rows * output_channels]: a worker's outputs
   size_t num_rows;
@@ -59,7 +60,9 @@ void oaq_transpose_conv_free(OaqTransposeConv* op);
 bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t height, int32_t width,
                                 OaqError* error);
 
-// int16 false: the exact path throughout, for an input whose codes may leave input_range.
-void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool int16, int8_t* output);
+// any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
+// to be made for it (OaqPlanner).
+void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool any_codes,
+                            int8_t* output);
 
 #endif  // OAQ_CORE_TRANSPOSE_CONV_H_

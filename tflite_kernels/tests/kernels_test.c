@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/bound.h"
-#include "core/pack.h"
+#include "core/gemm.h"
 #include "test.h"
 
 // The micro-kernels of one ISA against a sum in 64 bits, with drain lists and start values as
@@ -18,48 +18,71 @@ static int8_t input_code(Random* random, OaqRange range, int8_t q, int mode) {
   return (int8_t)((q > 0) == (mode == 1) ? range.hi : range.lo);
 }
 
+static void check_sums(const OaqWeights* weights, size_t rows, const int8_t* input,
+                       const int32_t* acc, size_t acc_stride) {
+  for (size_t m = 0; m < rows; ++m) {
+    for (size_t n = 0; n < weights->channels; ++n) {
+      int64_t sum = 0;
+      for (size_t k = 0; k < weights->products; ++k) {
+        sum += input[m * weights->products + k] * oaq_weight(weights, n, k);
+      }
+      CHECK(acc[m * acc_stride + n] == sum);
+    }
+  }
+}
+
 static void check_gemm(const OaqKernels* kernels, Random* random, size_t products, OaqRange range,
                        int mode) {
-  const size_t channels = (size_t)random_int(random, 1, OAQ_GEMM_CHANNELS);
-  const size_t rows = (size_t)random_int(random, 1, OAQ_GEMM_ROWS);
+  const OaqGemm* gemm = &kernels->gemm;
+  const size_t per_tile = gemm->layout->channels_per_tile;
+  const size_t channels = (size_t)random_int(random, 1, (int32_t)per_tile);
+  const size_t rows = (size_t)random_int(random, 1, (int32_t)gemm->rows);
   int8_t* codes = test_alloc(channels * products, 1);
-  random_codes(random, mode == 2 ? -20 : -128, 127, codes, channels * products);
+  // Small enough now and then that pairs fit and lanes are never drained.
+  const int32_t magnitude = mode == 2 ? 20 : random_int(random, 0, 1) ? 127 : 3;
+  random_codes(random, -magnitude, magnitude, codes, channels * products);
   const OaqWeights weights = {codes, channels, products, products, 1};
-  const OaqPlanner planner = {.policy = OAQ_POLICY_INT16, .kernels = kernels};
-  OaqPacked packed;
-  OaqPlanSummary summary = {0};
-  CHECK(oaq_pack(&weights, NULL, 0, range, kernels->gemm_layout, &kernels->gemm_cost, &planner,
-                 &packed, &summary, NULL));
-  CHECK(packed.num_tiles == 1 && packed.tiles[0].int16);
   // The worst case of one channel at a time: its signs choose the input.
   const size_t aim = (size_t)random_int(random, 0, (int32_t)channels - 1);
-  int8_t* rows_codes = test_alloc(OAQ_GEMM_ROWS * products, 1);
-  int8_t* a = test_alloc(packed.steps * OAQ_GEMM_ROWS, OAQ_GEMM_LANES);
+  int8_t* input = test_alloc(rows * products, 1);
   for (size_t m = 0; m < rows; ++m) {
     for (size_t k = 0; k < products; ++k) {
-      const int8_t code = input_code(random, range, oaq_weight(&weights, aim, k), mode);
-      rows_codes[m * products + k] = code;
-      a[(k / OAQ_GEMM_LANES * OAQ_GEMM_ROWS + m) * OAQ_GEMM_LANES + k % OAQ_GEMM_LANES] = code;
+      input[m * products + k] = input_code(random, range, oaq_weight(&weights, aim, k), mode);
     }
   }
-  int32_t acc[OAQ_GEMM_ROWS * OAQ_GEMM_CHANNELS], exact[OAQ_GEMM_ROWS * OAQ_GEMM_CHANNELS];
-  const OaqDrains* drains = &packed.tiles[0].drains;
-  kernels->gemm_i16(rows, drains, a, packed.weights, acc);
-  kernels->gemm_i32(rows, packed.steps, a, packed.weights, exact);
-  for (size_t m = 0; m < rows; ++m) {
-    for (size_t n = 0; n < channels; ++n) {
-      int64_t sum = 0;
-      for (size_t k = 0; k < products; ++k) {
-        sum += rows_codes[m * products + k] * oaq_weight(&weights, n, k);
-      }
-      CHECK(exact[m * OAQ_GEMM_CHANNELS + n] == sum);
-      CHECK(acc[m * OAQ_GEMM_CHANNELS + n] + (int64_t)packed.bias_int16[n] == sum);
+  static const OaqPolicy kPolicies[] = {OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
+  for (int policy = 0; policy < 2; ++policy) {
+    const OaqPlanner planner = {.policy = kPolicies[policy], .kernels = kernels};
+    const OaqPacking packing = oaq_gemm_packing(gemm);
+    OaqPacked packed;
+    OaqPlanSummary summary = {0};
+    CHECK(oaq_pack(&weights, NULL, 0, range, &packing, &planner, &packed, &summary, NULL));
+    CHECK(packed.num_tiles == 1);
+    const OaqTile* tile = &packed.tiles[0];
+    CHECK(tile->int16 == (policy == 0 && gemm->i16 != NULL && summary.tiles_saturating == 0));
+    OaqPanels panels;
+    CHECK(oaq_panels_init(products, gemm, packed.any_wide, &panels, NULL));
+    CHECK(oaq_panels_reserve(&panels, 1, NULL));
+    for (size_t m = 0; m < rows; ++m) {
+      memcpy(oaq_panel_row(&panels, &panels.panels[0], m), input + m * products, products);
     }
+    const OaqRows read = oaq_panel_finish(&panels, &panels.panels[0], rows, packed.shift);
+    _Alignas(64) int32_t acc[OAQ_MAX_GEMM_ROWS * OAQ_MAX_TILE_CHANNELS];
+    if (tile->int16) {
+      gemm->i16(rows, &tile->drains, read.codes, read.stride, tile->weights, packed.bias_int16,
+                acc);
+    } else if (tile->wide) {
+      gemm->i32(rows, packed.steps * oaq_layout_step(gemm->layout) / 2, read.wide, read.wide_stride,
+                tile->weights, packed.bias_exact, acc);
+    } else {
+      gemm->i32(rows, packed.steps, read.codes, read.stride, tile->weights, packed.bias_exact, acc);
+    }
+    check_sums(&weights, rows, input, acc, per_tile);
+    oaq_panels_free(&panels);
+    oaq_packed_free(&packed);
   }
-  oaq_packed_free(&packed);
   free(codes);
-  free(rows_codes);
-  free(a);
+  free(input);
 }
 
 static void check_depthwise(const OaqKernels* kernels, Random* random, size_t taps, OaqRange range,
@@ -73,8 +96,9 @@ static void check_depthwise(const OaqKernels* kernels, Random* random, size_t ta
   const OaqPlanner planner = {.policy = OAQ_POLICY_INT16, .kernels = kernels};
   OaqPacked packed;
   OaqPlanSummary summary = {0};
-  CHECK(oaq_pack(&weights, NULL, 0, range, kernels->depthwise_layout, &kernels->depthwise_cost,
-                 &planner, &packed, &summary, NULL));
+  const OaqPacking packing = {
+      .layout = kernels->depthwise_layout, .cost = &kernels->depthwise_cost, .int16 = true};
+  CHECK(oaq_pack(&weights, NULL, 0, range, &packing, &planner, &packed, &summary, NULL));
   for (size_t t = 0; t < taps; ++t) {
     pointers[t] = input + t * (kChannels + kOffset);
     for (size_t c = 0; c < kChannels; ++c) {
@@ -84,8 +108,8 @@ static void check_depthwise(const OaqKernels* kernels, Random* random, size_t ta
   }
   int32_t acc[kChannels], exact[kChannels];
   const OaqDrains* drains = &packed.tiles[0].drains;
-  kernels->depthwise_i16(drains, pointers, kOffset, packed.weights, acc);
-  kernels->depthwise_i32(taps, pointers, kOffset, packed.weights, exact);
+  kernels->depthwise_i16(drains, pointers, kOffset, packed.tiles[0].weights, acc);
+  kernels->depthwise_i32(taps, pointers, kOffset, packed.tiles[0].weights, exact);
   for (size_t c = 0; c < kChannels; ++c) {
     int64_t sum = 0;
     for (size_t t = 0; t < taps; ++t) {
@@ -100,20 +124,66 @@ static void check_depthwise(const OaqKernels* kernels, Random* random, size_t ta
   free(pointers);
 }
 
+// Output stages against oaq_requantize, at sums next to halves and at the ends of int32.
+static void check_output(const OaqKernels* kernels, Random* random) {
+  enum { kRows = 3, kStride = 48 };
+  const size_t channels = (size_t)random_int(random, 1, 40);
+  OaqMultiplier multipliers[40];
+  for (size_t c = 0; c < channels; ++c) {
+    multipliers[c] = (OaqMultiplier){random_int(random, 1 << 30, INT32_MAX),
+                                     random_int(random, -31, random_int(random, 0, 9) ? -1 : 2)};
+    if (random_int(random, 0, 3) == 0) multipliers[c].multiplier = 1 << 30;
+    if (random_int(random, 0, 15) == 0) multipliers[c] = (OaqMultiplier){0, 0};
+  }
+  const OaqRequantize requantize = {.channels = multipliers,
+                                    .zero_point = random_int(random, -128, 127),
+                                    .lo = random_int(random, -128, 0),
+                                    .hi = random_int(random, 1, 127)};
+  OaqOutputStage stage;
+  CHECK(oaq_output_stage_init(&requantize, channels, &stage, NULL));
+  _Alignas(64) int32_t acc[kRows * kStride];
+  int8_t out[kRows * kStride + 1];
+  const size_t first = (size_t)random_int(random, 0, (int32_t)channels - 1);
+  for (size_t i = 0; i < kRows * kStride; ++i) {
+    const size_t c = first + i % kStride;
+    const int shift = c < channels && multipliers[c].shift < 0 ? -multipliers[c].shift : 0;
+    const int64_t half = (int64_t)(random_int(random, -300, 300) * 2 + 1) << shift;
+    const int64_t near_half = half + random_int(random, -2, 2);
+    const int32_t kEnds[] = {INT32_MIN, INT32_MAX, -1, 0, 1};
+    const int32_t code_sized = near_half > INT32_MAX || near_half < INT32_MIN
+                                   ? random_int(random, INT32_MIN / 2, INT32_MAX / 2)
+                                   : (int32_t)near_half;
+    acc[i] = random_int(random, 0, 7) ? code_sized : kEnds[random_int(random, 0, 4)];
+  }
+  memset(out, 0x55, sizeof(out));
+  kernels->output(&stage, first, channels - first, kRows, acc, kStride, out, kStride);
+  for (size_t i = 0; i < sizeof(out); ++i) {
+    const size_t c = first + i % kStride;
+    const bool written = i < kRows * kStride && c < channels;
+    CHECK(out[i] == (written ? oaq_requantize(&requantize, c, acc[i]) : 0x55));
+  }
+  oaq_output_stage_free(&stage);
+}
+
 int main(void) {
-  static const char* const kIsas[] = {"scalar"};
-  Random random = {3};
-  for (size_t i = 0; i < sizeof(kIsas) / sizeof(kIsas[0]); ++i) {
-    const OaqKernels* kernels = oaq_kernels_find(kIsas[i]);
-    CHECK(kernels != NULL);
+  for (size_t i = 0; i < oaq_num_isas; ++i) {
+    const OaqKernels* kernels = oaq_kernels_find(oaq_isas[i]);
+    if (kernels == NULL) {
+      printf("%s: not on this CPU\n", oaq_isas[i]);
+      continue;
+    }
+    Random random = {3};
     for (size_t products = 1; products <= 300; products += products < 40 ? 1 : 23) {
       for (size_t r = 0; r < sizeof(kRanges) / sizeof(kRanges[0]); ++r) {
         for (int mode = 0; mode < 3; ++mode) {
-          check_gemm(kernels, &random, products, kRanges[r], mode);
+          for (int round = 0; round < 4; ++round) {
+            check_gemm(kernels, &random, products, kRanges[r], mode);
+          }
           check_depthwise(kernels, &random, products, kRanges[r], mode);
         }
       }
     }
+    for (int round = 0; round < 3000; ++round) check_output(kernels, &random);
   }
   CHECK(oaq_kernels_find("auto") != NULL && oaq_kernels_find("no such isa") == NULL);
   return 0;

@@ -9,12 +9,15 @@
 static const OaqPolicy kPolicies[] = {OAQ_POLICY_AUTO, OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
 static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 10}};
 
+static const OaqKernels* kernels;
+
 // None, and pools for which the smallest op is worth sharing out.
 static OaqThreads* pools[3];
 
 static OaqPlanner make_planner(Random* random, OaqPolicy policy) {
   return (OaqPlanner){.policy = policy,
-                      .kernels = oaq_kernels_find("scalar"),
+                      .kernels = kernels,
+                      .any_codes = true,
                       .threads = pools[random_int(random, 0, 2)]};
 }
 
@@ -92,13 +95,17 @@ static void check_conv_2d(Random* random) {
     const OaqPlanner planner = make_planner(random, kPolicies[policy]);
     OaqConv2d op;
     CHECK(oaq_conv_2d_create(&params, weights, bias, &planner, &op, NULL));
-    CHECK(op.summary.tiles == groups * ((params.output_channels / groups + 3) / 4));
-    if (kPolicies[policy] == OAQ_POLICY_INT16) CHECK(op.summary.tiles_int16 == op.summary.tiles);
+    const size_t per_tile = kernels->gemm.layout->channels_per_tile;
+    const size_t group_tiles = (params.output_channels / groups + per_tile - 1) / per_tile;
+    CHECK(op.summary.tiles == groups * group_tiles);
+    if (kPolicies[policy] == OAQ_POLICY_INT16 && kernels->gemm.i16 != NULL) {
+      CHECK(op.summary.tiles_int16 + op.summary.tiles_saturating == op.summary.tiles);
+    }
     if (kPolicies[policy] == OAQ_POLICY_EXACT) CHECK(op.summary.tiles_int16 == 0);
     CHECK(oaq_conv_2d_reshape(&op, batch, height, width, NULL));
-    for (int int16 = 0; int16 < 2; ++int16) {
+    for (int any_codes = 0; any_codes < 2; ++any_codes) {
       memset(output, 0x55, output_size);
-      oaq_conv_2d_run(&op, input, int16 == 1, output);
+      oaq_conv_2d_run(&op, input, any_codes == 1, output);
       CHECK(memcmp(output, expected, output_size) == 0);
     }
     oaq_conv_2d_free(&op);
@@ -141,9 +148,9 @@ static void check_depthwise_conv_2d(Random* random) {
     OaqDepthwiseConv2d op;
     CHECK(oaq_depthwise_conv_2d_create(&params, weights, bias, &planner, &op, NULL));
     CHECK(oaq_depthwise_conv_2d_reshape(&op, batch, height, width, NULL));
-    for (int int16 = 0; int16 < 2; ++int16) {
+    for (int any_codes = 0; any_codes < 2; ++any_codes) {
       memset(output, 0x55, output_size);
-      oaq_depthwise_conv_2d_run(&op, input, int16 == 1, output);
+      oaq_depthwise_conv_2d_run(&op, input, any_codes == 1, output);
       CHECK(memcmp(output, expected, output_size) == 0);
     }
     oaq_depthwise_conv_2d_free(&op);
@@ -190,9 +197,9 @@ static void check_transpose_conv(Random* random) {
     OaqTransposeConv op;
     CHECK(oaq_transpose_conv_create(&params, weights, bias, &planner, &op, NULL));
     CHECK(oaq_transpose_conv_reshape(&op, batch, height, width, NULL));
-    for (int int16 = 0; int16 < 2; ++int16) {
+    for (int any_codes = 0; any_codes < 2; ++any_codes) {
       memset(output, 0x55, output_size);
-      oaq_transpose_conv_run(&op, input, int16 == 1, output);
+      oaq_transpose_conv_run(&op, input, any_codes == 1, output);
       CHECK(memcmp(output, expected, output_size) == 0);
     }
     oaq_transpose_conv_free(&op);
@@ -228,7 +235,7 @@ static void check_fully_connected(Random* random) {
     CHECK(oaq_fully_connected_create(&params, weights, bias, &planner, &op, NULL));
     CHECK(oaq_fully_connected_reshape(&op, batch, NULL));
     memset(output, 0x55, batch * params.channels);
-    oaq_fully_connected_run(&op, input, true, output);
+    oaq_fully_connected_run(&op, input, false, output);
     CHECK(memcmp(output, expected, batch * params.channels) == 0);
     oaq_fully_connected_free(&op);
   }
@@ -253,6 +260,25 @@ static void check_worst_input(Random* random, OaqRange range) {
   OaqFullyConnected op;
   CHECK(oaq_fully_connected_create(&params, weights, NULL, &planner, &op, NULL));
   CHECK(oaq_fully_connected_reshape(&op, 1, NULL));
+  oaq_fully_connected_run(&op, input, false, output);
+  CHECK(memcmp(output, expected, sizeof(output)) == 0);
+  oaq_fully_connected_free(&op);
+  free(params.requantize.channels);
+}
+
+// An input that leaves the range the op was made for, as one registered without the delegate meets.
+static void check_broken_claim(Random* random) {
+  OaqFullyConnectedParams params = {
+      .products = 70, .channels = 5, .input_zero_point = 3, .input_range = {-4, 6}};
+  params.requantize = make_requantize(random, params.channels);
+  int8_t weights[5 * 70], input[2 * 70], expected[2 * 5], output[2 * 5];
+  random_codes(random, -128, 127, weights, sizeof(weights));
+  random_codes(random, -128, 127, input, sizeof(input));
+  oaq_reference_fully_connected(&params, 2, input, weights, NULL, expected);
+  const OaqPlanner planner = make_planner(random, OAQ_POLICY_INT16);
+  OaqFullyConnected op;
+  CHECK(oaq_fully_connected_create(&params, weights, NULL, &planner, &op, NULL));
+  CHECK(oaq_fully_connected_reshape(&op, 2, NULL));
   oaq_fully_connected_run(&op, input, true, output);
   CHECK(memcmp(output, expected, sizeof(output)) == 0);
   oaq_fully_connected_free(&op);
@@ -260,16 +286,24 @@ static void check_worst_input(Random* random, OaqRange range) {
 }
 
 int main(void) {
-  Random random = {4};
   pools[1] = oaq_threads_create(2, 1);
   pools[2] = oaq_threads_create(5, 40);
   CHECK(pools[1] != NULL && pools[2] != NULL);
-  for (int round = 0; round < 600; ++round) {
-    check_conv_2d(&random);
-    check_depthwise_conv_2d(&random);
-    check_fully_connected(&random);
-    check_transpose_conv(&random);
-    check_worst_input(&random, kRanges[round % 4]);
+  for (size_t i = 0; i < oaq_num_isas; ++i) {
+    kernels = oaq_kernels_find(oaq_isas[i]);
+    if (kernels == NULL) {
+      printf("%s: not on this CPU\n", oaq_isas[i]);
+      continue;
+    }
+    Random random = {4};
+    for (int round = 0; round < 600; ++round) {
+      check_conv_2d(&random);
+      check_depthwise_conv_2d(&random);
+      check_fully_connected(&random);
+      check_transpose_conv(&random);
+      check_worst_input(&random, kRanges[round % 4]);
+      check_broken_claim(&random);
+    }
   }
   for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);
   return 0;

@@ -178,9 +178,9 @@ static void* run_ops(void* data) {
     CHECK(oaq_depthwise_conv_2d_reshape(&second, 1, kSize, kSize, NULL));
     CHECK(first.split.workers == 3 && second.split.workers == 3);
     for (int repeat = 0; repeat < 4; ++repeat) {
-      oaq_conv_2d_run(&first, shared->input, true, output);
+      oaq_conv_2d_run(&first, shared->input, false, output);
       CHECK(memcmp(output, shared->conv, kSpace) == 0);
-      oaq_depthwise_conv_2d_run(&second, shared->input, true, output);
+      oaq_depthwise_conv_2d_run(&second, shared->input, false, output);
       CHECK(memcmp(output, shared->depthwise, kSpace) == 0);
     }
     oaq_conv_2d_free(&first);

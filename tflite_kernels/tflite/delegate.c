@@ -83,12 +83,13 @@ static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntr
   const OaqKernels* kernels = delegate->planner.kernels;
   entry->claimed = true;
   entry->isa = kernels->isa;
-  entry->layout =
-      op->options.kind == OAQ_DEPTHWISE_CONV_2D ? kernels->depthwise_layout : kernels->gemm_layout;
+  const bool depthwise = op->options.kind == OAQ_DEPTHWISE_CONV_2D;
+  entry->layout = depthwise ? kernels->depthwise_layout : kernels->gemm.layout;
   entry->summary = *oaq_op_summary(op);
   entry->range = op->range;
   entry->checked = op->check_range;
-  oaq_plan_reason(delegate->planner.policy, &entry->summary, entry->reason, sizeof(entry->reason));
+  oaq_plan_reason(delegate->planner.policy, depthwise || kernels->gemm.i16 != NULL, &entry->summary,
+                  entry->reason, sizeof(entry->reason));
 }
 
 // The op for a node, NULL with a reason in `error` where the runtime keeps the node.

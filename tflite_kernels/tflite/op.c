@@ -206,7 +206,9 @@ OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
   op->check_range = check_range;
   op->multipliers = multipliers;
   op->reals = reals;
-  if (!create_core(op, &tensors, planner, error)) {
+  OaqPlanner own = *planner;
+  own.any_codes = check_range;
+  if (!create_core(op, &tensors, &own, error)) {
     free(multipliers);
     free(reals);
     free(op);
@@ -389,19 +391,19 @@ bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error) {
                     oaq_tensor_name(input), oaq_tensor_name(output));
   }
   const int8_t* codes = input->data.int8;
-  const bool int16 = !op->check_range || codes_within(codes, op->input_size, op->range);
+  const bool any_codes = op->check_range && !codes_within(codes, op->input_size, op->range);
   switch (op->options.kind) {
     case OAQ_CONV_2D:
-      oaq_conv_2d_run(&op->core.conv_2d, codes, int16, output->data.int8);
+      oaq_conv_2d_run(&op->core.conv_2d, codes, any_codes, output->data.int8);
       break;
     case OAQ_DEPTHWISE_CONV_2D:
-      oaq_depthwise_conv_2d_run(&op->core.depthwise_conv_2d, codes, int16, output->data.int8);
+      oaq_depthwise_conv_2d_run(&op->core.depthwise_conv_2d, codes, any_codes, output->data.int8);
       break;
     case OAQ_TRANSPOSE_CONV:
-      oaq_transpose_conv_run(&op->core.transpose_conv, codes, int16, output->data.int8);
+      oaq_transpose_conv_run(&op->core.transpose_conv, codes, any_codes, output->data.int8);
       break;
     default:
-      oaq_fully_connected_run(&op->core.fully_connected, codes, int16, output->data.int8);
+      oaq_fully_connected_run(&op->core.fully_connected, codes, any_codes, output->data.int8);
       break;
   }
   return true;

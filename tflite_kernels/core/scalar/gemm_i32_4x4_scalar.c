@@ -3,32 +3,33 @@
 
 #include "core/scalar/kernels_scalar.h"
 
-enum { kRow = OAQ_GEMM_ROWS * OAQ_GEMM_LANES, kTile = OAQ_GEMM_CHANNELS * OAQ_GEMM_LANES };
+enum { kLanes = 8, kChannels = 4, kTile = kChannels * kLanes };
 
 static int32_t lane_dot(size_t steps, const int8_t* restrict a, const int8_t* restrict b) {
-  int32_t wide[OAQ_GEMM_LANES] = {0};
+  int32_t wide[kLanes] = {0};
   for (size_t step = 0; step < steps; ++step) {
     // Products in an array of their own: compilers multiply in 16 bits only then.
-    int16_t products[OAQ_GEMM_LANES];
-    for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) products[l] = (int16_t)(a[l] * b[l]);
-    for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) {
+    int16_t products[kLanes];
+    for (size_t l = 0; l < kLanes; ++l) products[l] = (int16_t)(a[l] * b[l]);
+    for (size_t l = 0; l < kLanes; ++l) {
       wide[l] = (int32_t)((uint32_t)wide[l] + (uint32_t)(int32_t)products[l]);
     }
-    a += kRow;
+    a += kLanes;
     b += kTile;
   }
   uint32_t sum = 0;
-  for (size_t l = 0; l < OAQ_GEMM_LANES; ++l) sum += (uint32_t)wide[l];
+  for (size_t l = 0; l < kLanes; ++l) sum += (uint32_t)wide[l];
   return (int32_t)sum;
 }
 
-void oaq_gemm_i32_4x4_scalar(size_t rows, size_t steps, const int8_t* a, const int8_t* b,
-                             int32_t* acc) {
-  assert(rows <= OAQ_GEMM_ROWS);
+void oaq_gemm_i32_4x4_scalar(size_t rows, size_t steps, const void* a, size_t a_stride,
+                             const void* b, const int32_t* bias, int32_t* acc) {
+  assert(rows <= OAQ_MAX_GEMM_ROWS);
   for (size_t m = 0; m < rows; ++m) {
-    for (size_t n = 0; n < OAQ_GEMM_CHANNELS; ++n) {
-      acc[m * OAQ_GEMM_CHANNELS + n] =
-          lane_dot(steps, a + m * OAQ_GEMM_LANES, b + n * OAQ_GEMM_LANES);
+    for (size_t n = 0; n < kChannels; ++n) {
+      const int8_t* row = (const int8_t*)a + m * a_stride;
+      const int32_t sum = lane_dot(steps, row, (const int8_t*)b + n * kLanes);
+      acc[m * kChannels + n] = (int32_t)((uint32_t)bias[n] + (uint32_t)sum);
     }
   }
 }

@@ -15,13 +15,15 @@
 
 const OaqKernels oaq_kernels_scalar = {
     .isa = "scalar",
-    .gemm_layout = &oaq_layout_c8,
+    .gemm = {.layout = &oaq_layout_c8,
+             .rows = 4,
+             .i16 = oaq_gemm_i16_c8_4x4_scalar,
+             .i32 = oaq_gemm_i32_4x4_scalar,
+             .cost = GEMM_COST},
     .depthwise_layout = &oaq_layout_channel,
-    .gemm_i16 = oaq_gemm_i16_c8_4x4_scalar,
-    .gemm_i32 = oaq_gemm_i32_4x4_scalar,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .gemm_cost = GEMM_COST,
     // Nanoseconds a tap of sixteen channels, as above.
     .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_scalar,
 };

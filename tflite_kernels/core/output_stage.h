@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_OUTPUT_STAGE_H_
+#define OAQ_CORE_OUTPUT_STAGE_H_
+
+#include "core/requantize.h"
+
+// What turns an op's sums into codes, in the form that vectors of channels want.
+//
+// For a multiplier m in [2^30, 2^31) and a right shift e of 1 or more, TFLite's two roundings
+//   high = floor((x * m + 2^30) / 2^31),  code = round(high / 2^e), halves away from zero
+// are, since floors of quotients nest, one:
+//   code = floor((x * m + 2^30 + 2^(30 + e) - (x < 0) * 2^31) / 2^(31 + e)).
+// (high is negative where x is, but for x = -1 and m = 2^30, where both forms give 0.) Its division
+// by 2^32 is the upper half of the product, which leaves a shift by e - 1 >= 0.
+typedef struct OaqOutputStage {
+  OaqRequantize requantize;
+  // [channels], with room behind them for a vector that starts at the last one; NULL where some
+  // channel has no right shift, and oaq_requantize is to be called for each code.
+  int32_t* multipliers;
+  int32_t* shifts;     // e - 1
+  int64_t* roundings;  // 2^30 + 2^(30 + e)
+} OaqOutputStage;
+
+enum { OAQ_OUTPUT_PADDING = 32 };
+
+// `requantize` is copied, what it points at is not.
+bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, OaqOutputStage* stage,
+                           OaqError* error);
+void oaq_output_stage_free(OaqOutputStage* stage);
+
+// out[m * out_stride + n] = code of acc[m * acc_stride + n], channel first_channel + n, for m <
+// rows and n < channels. acc may be read up to the next multiple of 16 channels.
+typedef void (*OaqOutput)(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                          size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                          size_t out_stride);
+
+void oaq_output_scalar(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                       size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                       size_t out_stride);
+
+#endif  // OAQ_CORE_OUTPUT_STAGE_H_
