@@ -125,7 +125,8 @@ def test_edited_custom_options_are_refused_or_run_right(name: str) -> None:
             continue  # tighter output limits, which no builtin operator can express
         except RuntimeError as error:
             # An output of TRANSPOSE_CONV that is not of the size its window would give.
-            assert "computed_input" in str(error)
+            if "computed_input" not in str(error):
+                raise
             continue
         np.testing.assert_array_equal(answer, expected)
     assert min(outcomes.values()) > edits // 10
