@@ -11,7 +11,7 @@ from typing import Any
 from oaq_keras.errors import LibraryError
 from oaq_keras.tables import format_table, short_name
 
-ISAS = ("scalar",)
+ISAS = ("scalar", "sse41", "avx2", "avx512bw", "avxvnni", "vnni256", "vnni")
 """Names of the kernels that a build for some CPU has."""
 
 
@@ -28,6 +28,7 @@ class PlanEntry:
     depth: int | None
     never_drained: bool | None
     drains: int | None
+    tile_channels: int | None
     tiles: int | None
     tiles_int16: int | None
     macs: int | None

@@ -56,7 +56,7 @@ _WRITE_ZEROS = frozenset(("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND"))
 _LIMITS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 _ALONE = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _FUSING = frozenset((*_OURS.values(), "ADD", "SUB", "MUL"))
-_CHANNELS_OF_A_TILE = {"c8": 4, "channel": 16}
+_PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1}
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,24 @@ class Bound:
 
     def worst_pair(self) -> int:
         """The larger of (hi - lo) * a c4 pair's positive codes, and the same for negative ones."""
-        largest = 0
-        for row in self._rows():
-            for start in range(0, len(row), 2):
-                pair = row[start : start + 2]
-                positive = sum(code for code in pair if code > 0)
-                negative = -sum(code for code in pair if code < 0)
-                largest = max(largest, positive, negative)
-        return (self.high - self.low) * largest
+        sums = [sum_ for row in self._rows() for sum_ in _pair_sums(row)]
+        return (self.high - self.low) * max(max(sum_) for sum_ in sums)
 
-    def drains(self, layout: str) -> tuple[int, int]:
+    def tiles(self, tile_channels: int) -> list[list[list[int]]]:
+        """Rows of output channels that share a drain list, tile by tile."""
+        return [
+            matrix[first : first + tile_channels]
+            for matrix in self.matrices
+            for first in range(0, len(matrix), tile_channels)
+        ]
+
+    def saturates(self, rows: list[list[int]]) -> bool:
+        """Whether some pair of products may leave int16 for a tile of the layout c4."""
+        width = self.high - self.low
+        sums = [sum_ for row in rows for sum_ in _pair_sums(row)]
+        return any(width * up > 32767 or width * down > 32768 for up, down in sums)
+
+    def drains(self, layout: str, tiles: list[list[list[int]]]) -> tuple[int, int]:
         """Drains of one output position and the shortest block, with blocks as long as is safe.
 
         Returns:
@@ -112,37 +120,38 @@ class Bound:
           the only one.
         """
         total, shortest = 0, None
-        tile = _CHANNELS_OF_A_TILE[layout]
-        tiles = [m[first : first + tile] for m in self.matrices for first in range(0, len(m), tile)]
+        step = _PRODUCTS_OF_A_STEP[layout]
         for rows in tiles:
-            lanes = [lane for row in rows for lane in _lanes(row, layout)]
-            blocks = self._blocks(lanes)
+            blocks = self._blocks([lane for row in rows for lane in _lanes(row, layout)], step)
             total += len(blocks)
             inner = min(blocks[:-1] or blocks)
             shortest = inner if shortest is None else min(shortest, inner)
-        return total, shortest or 0
-
-    def tiles(self, layout: str) -> int:
-        """Tiles of output channels that run side by side."""
-        return sum(-(-len(m) // _CHANNELS_OF_A_TILE[layout]) for m in self.matrices)
+        return total, step * (shortest or 0)
 
     def _rows(self) -> Iterator[list[int]]:
         for matrix in self.matrices:
             yield from matrix
 
-    def _blocks(self, lanes: list[list[int]]) -> list[int]:
+    def _blocks(self, lanes: list[list[int]], step: int) -> list[int]:
+        """Lengths, in steps of so many products a lane, of the longest safe blocks."""
         blocks, sums, length = [], [0] * len(lanes), 0
-        for step in range(max(len(lane) for lane in lanes)):
-            grown = [
-                total + (abs(lane[step]) if step < len(lane) else 0)
-                for total, lane in zip(sums, lanes, strict=True)
-            ]
+        for first in range(0, max(len(lane) for lane in lanes), step):
+            added = [sum(abs(code) for code in lane[first : first + step]) for lane in lanes]
+            grown = [total + new for total, new in zip(sums, added, strict=True)]
             if (self.high - self.low) * max(grown) > 65535:
                 blocks.append(length)
-                grown = [new - old for new, old in zip(grown, sums, strict=True)]
-                length = 0
+                grown, length = added, 0
             sums, length = grown, length + 1
         return [*blocks, length]
+
+
+def _pair_sums(row: list[int]) -> list[tuple[int, int]]:
+    """For each pair of neighbours, the sum of its positive codes and that of its negative ones."""
+    pairs = [row[start : start + 2] for start in range(0, len(row), 2)]
+    return [
+        (sum(code for code in pair if code > 0), -sum(code for code in pair if code < 0))
+        for pair in pairs
+    ]
 
 
 def bounds(path: str | Path | bytes) -> list[Bound]:
@@ -244,18 +253,19 @@ def _check_plan(plan: Any, layers: list[Bound]) -> Iterator[str]:
             continue
         if list(entry["range"]) != [layer.low, layer.high]:
             yield f"{layer.name}: the plan has range {entry['range']}"
-        drains, depth = layer.drains(entry["layout"])
-        tiles = layer.tiles(entry["layout"])
-        if entry["tiles"] != tiles:
-            yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {tiles}"
-        elif entry["tiles_int16"] == tiles:
-            if (entry["drains"], entry["depth"]) != (drains, depth):
-                yield (
-                    f"{layer.name}: the plan drains {entry['drains']} times at T = "
-                    f"{entry['depth']}, found {drains} at {depth}"
-                )
-        elif entry["depth"] < depth:
-            yield f"{layer.name}: the plan has T = {entry['depth']}, found {depth}"
+        tiles = layer.tiles(entry["tile_channels"])
+        if entry["tiles"] != len(tiles):
+            yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {len(tiles)}"
+            continue
+        if entry["layout"] == "c4":
+            tiles = [rows for rows in tiles if not layer.saturates(rows)]
+        drains, depth = layer.drains(entry["layout"], tiles)
+        planned = (entry["tiles_int16"], entry["drains"], entry["depth"])
+        if planned != (len(tiles), drains, depth):
+            yield (
+                f"{layer.name}: the plan drains {planned[0]} tiles {planned[1]} times at T = "
+                f"{planned[2]}, found {len(tiles)}, {drains} and {depth}"
+            )
 
 
 def _matrices(kind: str, operator: Any, codes: Any, depth: int) -> list[list[list[int]]]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thousands of single ops with parameters that Hypothesis chooses, against the reference kernels.
 
-Every case runs in int16 and exact, on one thread and on two, and must give the reference's bits.
+Every case runs on the kernels of every ISA that this machine has, in int16 or exact, on one thread
+or on two, and must give the reference's bits.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from oaq_keras.errors import LibraryError
 from oaq_keras.library import library_path
+from tests.isas import available_isas
 from tests.models import SAME, ModelBuilder
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
@@ -258,13 +260,15 @@ def check(library: str, case: Case) -> None:
     windowed = case.kind in ("CONV_2D", "DEPTHWISE_CONV_2D")
     expected = answer(model(with_bias) if windowed else content, value, case.resized)
     assert expected.shape == case.output_shape
-    for plan in ("int16", "exact"):
-        for threads in ("1", "2"):
-            options = {"builtin": "1", "plan": plan, "num_threads": threads}
-            delegate = litert.load_delegate(library, options)
-            actual = answer(content, value, case.resized, [delegate])
+    isas = available_isas(library)
+    for turn, isa in enumerate((isas[0], *isas), case.seed):
+        plan = ("int16", "exact")[turn % 2]
+        options = {"builtin": "1", "plan": plan, "num_threads": 1 + turn // 2 % 2, "isa": isa}
+        delegate = litert.load_delegate(library, options)
+        actual = answer(content, value, case.resized, [delegate])
+        np.testing.assert_array_equal(actual, expected, f"{options} {case}")
+        if isa == "scalar":
             assert f'"runs": "{plan}"' in plan_json(library, delegate)
-            np.testing.assert_array_equal(actual, expected, f"{options} {case}")
 
 
 @pytest.mark.parametrize(

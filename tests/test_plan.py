@@ -18,6 +18,7 @@ INT16 = {
     "depth": 16,
     "never_drained": False,
     "drains": 12,
+    "tile_channels": 4,
     "tiles": 4,
     "tiles_int16": 3,
     "macs": 589824,

@@ -69,7 +69,7 @@ def test_builtin_operators_are_claimed_on_demand() -> None:
 
 def test_the_plan_follows_the_proof() -> None:
     data = to_custom_ops(small_network(3))
-    interpreter = Interpreter(model_content=data, plan="int16")
+    interpreter = Interpreter(model_content=data, plan="int16", isa="scalar")
     interpreter.allocate_tensors()
     entries = {entry.op: entry for entry in interpreter.plan()}
     for layer in certify(data).layers:
@@ -157,7 +157,7 @@ def test_a_grouped_convolution() -> None:
     data = builder.build(builder.conv(x, random_codes(rng, 8, 3, 3, 3, largest=31)))
     image = random_codes(rng, 1, 8, 8, 6)
     for plan in ("int16", "exact"):
-        interpreter = Interpreter(model_content=to_custom_ops(data), plan=plan)
+        interpreter = Interpreter(model_content=to_custom_ops(data), plan=plan, isa="scalar")
         np.testing.assert_array_equal(run(interpreter, image), reference(data, image))
         assert interpreter.plan()[0].runs == plan
 
@@ -219,7 +219,7 @@ def random_network(seed: int) -> bytes:
 def test_random_networks_agree_with_the_reference_and_the_certificate(seed: int) -> None:
     data = random_network(seed)
     rng = np.random.default_rng(seed)
-    interpreter = Interpreter(model_content=to_custom_ops(data), plan="int16")
+    interpreter = Interpreter(model_content=to_custom_ops(data), plan="int16", isa="scalar")
     interpreter.allocate_tensors()
     shape = interpreter.get_input_details()[0]["shape"]
     for image in (

@@ -11,7 +11,8 @@ import pytest
 from oaq_keras import flatbuffer, verification
 from oaq_keras.certificate import METADATA
 from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.errors import LibraryError, ModelFileError
+from oaq_keras.errors import LibraryError, ModelFileError, UnsupportedError
+from oaq_keras.plan import ISAS
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.verification import Bound, bounds, verify
 from tests.models import small_network, upsampling_network
@@ -53,23 +54,26 @@ def test_agrees_with_certify(certified: bytes) -> None:
                 assert layer.worst_case(layout, depth) == match.layouts[layout].worst_case
 
 
-def test_agrees_with_the_plan(certified: bytes) -> None:
+@pytest.mark.parametrize("isa", ISAS)
+def test_agrees_with_the_plan(certified: bytes, isa: str) -> None:
     from oaq_keras.runtime import Interpreter
 
     try:
-        interpreter = Interpreter(model_content=to_custom_ops(certified), plan="int16")
-    except LibraryError as error:
+        interpreter = Interpreter(model_content=to_custom_ops(certified), plan="int16", isa=isa)
+    except (LibraryError, UnsupportedError) as error:
         pytest.skip(str(error))
     interpreter.allocate_tensors()
     plan = [vars(entry) for entry in interpreter.plan()]
-    assert sum(entry["runs"] == "int16" for entry in plan) >= 4
-    assert verify(certified, {"scalar": plan}) == []
-    for field in ("drains", "depth"):
+    assert isa != "scalar" or sum(entry["runs"] == "int16" for entry in plan) >= 4
+    assert verify(certified, {isa: plan}) == []
+    if all(entry["runs"] != "int16" for entry in plan):
+        return
+    for field in ("drains", "depth", "tiles", "tiles_int16"):
         edited = [
             {**entry, field: entry[field] + 1} if entry["runs"] == "int16" else entry
             for entry in plan
         ]
-        assert verify(certified, {"scalar": edited})
+        assert verify(certified, {isa: edited})
 
 
 @pytest.mark.parametrize("field", ["worst_case", "pair_worst_case", "input_range", "layers"])

@@ -3,12 +3,19 @@
 
 #include <string.h>
 
-const char* const oaq_isas[] = {"scalar"};
+#ifdef OAQ_X86
+#include "core/x86/kernels_x86.h"
+#endif
+
+const char* const oaq_isas[] = {"scalar",  "sse41",   "avx2", "avx512bw",
+                                "avxvnni", "vnni256", "vnni"};
 const size_t oaq_num_isas = sizeof(oaq_isas) / sizeof(oaq_isas[0]);
 
 const OaqKernels* oaq_kernels_find(const char* isa) {
-  if (strcmp(isa, "auto") == 0 || strcmp(isa, oaq_kernels_scalar.isa) == 0) {
-    return &oaq_kernels_scalar;
-  }
-  return NULL;
+#ifdef OAQ_X86
+  const OaqKernels* found = oaq_kernels_x86(isa);
+  if (found != NULL) return found;
+#endif
+  const bool portable = strcmp(isa, "auto") == 0 || strcmp(isa, oaq_kernels_scalar.isa) == 0;
+  return portable ? &oaq_kernels_scalar : NULL;
 }

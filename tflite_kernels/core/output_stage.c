@@ -17,8 +17,7 @@ bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, Oaq
   if (!has_right_shifts(requantize, channels)) return true;
   stage->multipliers = calloc(channels + OAQ_OUTPUT_PADDING, sizeof(*stage->multipliers));
   stage->shifts = calloc(channels + OAQ_OUTPUT_PADDING, sizeof(*stage->shifts));
-  stage->roundings = calloc(channels + OAQ_OUTPUT_PADDING, sizeof(*stage->roundings));
-  if (stage->multipliers == NULL || stage->shifts == NULL || stage->roundings == NULL) {
+  if (stage->multipliers == NULL || stage->shifts == NULL) {
     oaq_output_stage_free(stage);
     return oaq_fail(error, "out of memory for the multipliers of %zu channels", channels);
   }
@@ -28,7 +27,6 @@ bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, Oaq
     const int32_t right = multiplier.multiplier == 0 ? 1 : -multiplier.shift;
     stage->multipliers[c] = multiplier.multiplier;
     stage->shifts[c] = right - 1;
-    stage->roundings[c] = (INT64_C(1) << 30) + (INT64_C(1) << (30 + right));
   }
   return true;
 }
@@ -36,7 +34,6 @@ bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, Oaq
 void oaq_output_stage_free(OaqOutputStage* stage) {
   free(stage->multipliers);
   free(stage->shifts);
-  free(stage->roundings);
   *stage = (OaqOutputStage){0};
 }
 

@@ -17,8 +17,7 @@ typedef struct OaqOutputStage {
   // [channels], with room behind them for a vector that starts at the last one; NULL where some
   // channel has no right shift, and oaq_requantize is to be called for each code.
   int32_t* multipliers;
-  int32_t* shifts;     // e - 1
-  int64_t* roundings;  // 2^30 + 2^(30 + e)
+  int32_t* shifts;  // e - 1
 } OaqOutputStage;
 
 enum { OAQ_OUTPUT_PADDING = 32 };

@@ -43,7 +43,11 @@ static bool parse_option(const char* key, const char* value, OaqDelegateOptions*
   if (strcmp(key, "isa") == 0) {
     options->isa = value;
     if (oaq_kernels_find(value) != NULL) return true;
-    return oaq_fail(error, "option isa is '%.40s', expected auto or scalar", value);
+    return oaq_fail(
+        error,
+        "option isa is '%.40s', which this CPU or this build lacks or nobody knows; "
+        "expected auto, scalar or, on x86, sse41, avx2, avx512bw, avxvnni, vnni256, vnni",
+        value);
   }
   if (strcmp(key, "plan") == 0) {
     if (parse_plan(value, &options->plan)) return true;

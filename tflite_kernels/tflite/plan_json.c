@@ -80,8 +80,9 @@ static void put_claimed(Writer* writer, const OaqPlanEntry* entry) {
     put_text(writer, ", \"layout\": null, \"depth\": null, \"never_drained\": null, ");
     put_text(writer, "\"drains\": null");
   }
-  put_text(writer, ", \"tiles\": %zu, \"tiles_int16\": %zu, \"macs\": %llu", summary->tiles,
-           summary->tiles_int16, (unsigned long long)entry->macs);
+  put_text(writer, ", \"tile_channels\": %zu, \"tiles\": %zu, \"tiles_int16\": %zu, \"macs\": %llu",
+           entry->layout->channels_per_tile, summary->tiles, summary->tiles_int16,
+           (unsigned long long)entry->macs);
   put_text(writer, ", \"range\": [%d, %d], \"range_source\": \"%s\"", entry->range.lo,
            entry->range.hi, entry->checked ? "checked" : "graph");
 }
@@ -95,7 +96,8 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
     put_claimed(writer, entry);
   } else {
     put_text(writer, ", \"runs\": \"stock\", \"isa\": null, \"layout\": null, \"depth\": null");
-    put_text(writer, ", \"never_drained\": null, \"drains\": null, \"tiles\": null");
+    put_text(writer, ", \"never_drained\": null, \"drains\": null");
+    put_text(writer, ", \"tile_channels\": null, \"tiles\": null");
     put_text(writer, ", \"tiles_int16\": null, \"macs\": null, \"range\": null");
     put_text(writer, ", \"range_source\": null");
   }

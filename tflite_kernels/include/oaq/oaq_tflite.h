@@ -50,7 +50,7 @@ typedef enum OaqPlanMode {
 
 typedef struct OaqDelegateOptions {
   int builtin;      // 1: claim builtin int8 ops too, not only the Oaq ones
-  const char* isa;  // kernels to use: "auto" (best for this CPU) or "scalar"
+  const char* isa;  // kernels to use: "auto" (best for this CPU), "scalar", ... (docs/format.md)
   OaqPlanMode plan;
   int num_threads;  // at least 1
 } OaqDelegateOptions;

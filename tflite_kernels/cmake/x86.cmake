@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# The kernels for x86. A file's flags allow the compiler its ISA, so nothing but kernels is in them.
+target_compile_definitions(oaq PRIVATE OAQ_X86)
+target_sources(oaq PRIVATE core/x86/cpu.c core/x86/kernels_x86.c)
+
+function(oaq_add_kernels flags)
+  target_sources(oaq PRIVATE ${ARGN})
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "${flags}")
+endfunction()
+
+oaq_add_kernels("-msse4.1"
+  core/sse41/gemm_i16_c4_4x8_sse41.c
+  core/sse41/gemm_i32_wide_4x8_sse41.c
+  core/sse41/output_sse41.c)
+oaq_add_kernels("-mavx2"
+  core/avx2/gemm_i16_c4_6x16_avx2.c
+  core/avx2/gemm_i32_wide_6x16_avx2.c
+  core/avx2/output_avx2.c)
+oaq_add_kernels("-mavx512bw;-mavx512vl"
+  core/avx512bw/gemm_i16_c4_8x32_avx512bw.c
+  core/avx512bw/gemm_i32_wide_8x32_avx512bw.c
+  core/avx512bw/output_avx512bw.c)
+oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vnni"
+  core/vnni/gemm_i32_c4_6x16_vnni256.c
+  core/vnni/gemm_i32_c4_8x32_vnni.c)
+oaq_add_kernels("-mavx2;-mavxvnni"
+  core/vnni/gemm_i32_c4_6x16_avxvnni.c)

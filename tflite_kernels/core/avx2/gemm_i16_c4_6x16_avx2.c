@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/avx2/kernels_avx2.h"
+#include "core/avx2/vector_avx2.h"
+
+static inline Vector zero(void) { return _mm256_setzero_si256(); }
+
+static inline Vector multiply_add(Vector lanes, Vector codes, Vector weights) {
+  return _mm256_add_epi16(lanes, _mm256_maddubs_epi16(codes, weights));
+}
+
+static inline Vector drain(Vector sums, Vector lanes) {
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(lanes, _mm256_set1_epi16(1)));
+}
+
+#include "core/x86/gemm_i16.h"
+
+void oaq_gemm_i16_c4_6x16_avx2(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
+                               const int8_t* b, const int32_t* bias, int32_t* acc) {
+  gemm_i16(rows, drains, a, a_stride, b, bias, acc);
+}

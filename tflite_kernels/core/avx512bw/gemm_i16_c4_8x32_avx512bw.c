@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/avx512bw/kernels_avx512bw.h"
+#include "core/avx512bw/vector_avx512.h"
+
+static inline Vector zero(void) { return _mm512_setzero_si512(); }
+
+static inline Vector multiply_add(Vector lanes, Vector codes, Vector weights) {
+  return _mm512_add_epi16(lanes, _mm512_maddubs_epi16(codes, weights));
+}
+
+static inline Vector drain(Vector sums, Vector lanes) {
+  return _mm512_add_epi32(sums, _mm512_madd_epi16(lanes, _mm512_set1_epi16(1)));
+}
+
+#include "core/x86/gemm_i16.h"
+
+void oaq_gemm_i16_c4_8x32_avx512bw(size_t rows, const OaqDrains* drains, const void* a,
+                                   size_t a_stride, const int8_t* b, const int32_t* bias,
+                                   int32_t* acc) {
+  gemm_i16(rows, drains, a, a_stride, b, bias, acc);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_SSE41_KERNELS_SSE41_H_
+#define OAQ_CORE_SSE41_KERNELS_SSE41_H_
+
+#include "core/kernels.h"
+
+// x86 with SSE41. Signatures and meaning: core/kernels.h.
+
+void oaq_gemm_i16_c4_4x8_sse41(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
+                               const int8_t* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i32_wide_4x8_sse41(size_t rows, size_t steps, const void* a, size_t a_stride,
+                                 const void* b, const int32_t* bias, int32_t* acc);
+void oaq_output_sse41(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                      size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                      size_t out_stride);
+
+#endif  // OAQ_CORE_SSE41_KERNELS_SSE41_H_

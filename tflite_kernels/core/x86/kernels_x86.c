@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/x86/kernels_x86.h"
+
+#include <string.h>
+
+#include "core/avx2/kernels_avx2.h"
+#include "core/avx512bw/kernels_avx512bw.h"
+#include "core/scalar/kernels_scalar.h"
+#include "core/sse41/kernels_sse41.h"
+#include "core/vnni/kernels_vnni.h"
+#include "core/x86/cpu.h"
+
+static const OaqKernels kSse41 = {
+    .isa = "sse41",
+    .gemm = {.layout = &oaq_layout_c4_8,
+             .rows = 4,
+             .shifted = true,
+             .exact_wide = true,
+             .i16 = oaq_gemm_i16_c4_4x8_sse41,
+             .i32 = oaq_gemm_i32_wide_4x8_sse41,
+             .cost = {5.5f, 6.0f, 11.0f}},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_sse41,
+};
+
+static const OaqKernels kAvx2 = {
+    .isa = "avx2",
+    .gemm = {.layout = &oaq_layout_c4_16,
+             .rows = 6,
+             .shifted = true,
+             .exact_wide = true,
+             .i16 = oaq_gemm_i16_c4_6x16_avx2,
+             .i32 = oaq_gemm_i32_wide_6x16_avx2,
+             .cost = {8.0f, 8.0f, 16.0f}},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_avx2,
+};
+
+static const OaqKernels kAvx512bw = {
+    .isa = "avx512bw",
+    .gemm = {.layout = &oaq_layout_c4_32,
+             .rows = 8,
+             .shifted = true,
+             .exact_wide = true,
+             .i16 = oaq_gemm_i16_c4_8x32_avx512bw,
+             .i32 = oaq_gemm_i32_wide_8x32_avx512bw,
+             .cost = {16.0f, 16.0f, 32.0f}},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_avx512bw,
+};
+
+static const OaqKernels kVnni = {
+    .isa = "vnni",
+    .gemm = {.layout = &oaq_layout_c4_32,
+             .rows = 8,
+             .shifted = true,
+             .i32 = oaq_gemm_i32_c4_8x32_vnni},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_avx512bw,
+};
+
+static const OaqKernels kVnni256 = {
+    .isa = "vnni256",
+    .gemm = {.layout = &oaq_layout_c4_16,
+             .rows = 6,
+             .shifted = true,
+             .i32 = oaq_gemm_i32_c4_6x16_vnni256},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_avx2,
+};
+
+static const OaqKernels kAvxVnni = {
+    .isa = "avxvnni",
+    .gemm = {.layout = &oaq_layout_c4_16,
+             .rows = 6,
+             .shifted = true,
+             .i32 = oaq_gemm_i32_c4_6x16_avxvnni},
+    .depthwise_layout = &oaq_layout_channel,
+    .depthwise_i16 = oaq_depthwise_i16_scalar,
+    .depthwise_i32 = oaq_depthwise_i32_scalar,
+    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .output = oaq_output_avx2,
+};
+
+const OaqKernels* oaq_kernels_x86(const char* isa) {
+  const OaqX86 cpu = oaq_x86();
+  // The best first.
+  const struct {
+    const OaqKernels* kernels;
+    bool available;
+  } kAll[] = {{&kVnni, cpu.avx512_vnni},  {&kVnni256, cpu.avx512_vnni}, {&kAvxVnni, cpu.avx_vnni},
+              {&kAvx512bw, cpu.avx512bw}, {&kAvx2, cpu.avx2},           {&kSse41, cpu.sse41}};
+  const bool any = strcmp(isa, "auto") == 0;
+  for (size_t i = 0; i < sizeof(kAll) / sizeof(kAll[0]); ++i) {
+    if (kAll[i].available && (any || strcmp(isa, kAll[i].kernels->isa) == 0)) {
+      return kAll[i].kernels;
+    }
+  }
+  return NULL;
+}
