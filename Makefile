@@ -43,7 +43,7 @@ $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 
 build/kernels/build.ninja: $(READY) CMakeLists.txt Makefile
 	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DOAQ_BUILD_TESTS=ON \
-	  -DOAQ_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
+	  -DOAQ_BUILD_BENCH=ON -DOAQ_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
 	@touch $@
 
 $(LIBRARY): build/kernels/build.ninja $(SOURCES)

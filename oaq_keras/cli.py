@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `oaq`: looks at, checks and converts .tflite files. Needs no TensorFlow.
+"""The command `oaq`: looks at, checks, converts and times .tflite files. Needs no TensorFlow.
 
 Exit codes: 0 done, 1 the answer is no, 2 bad input or a fault.
 """
@@ -106,11 +106,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT")
 
+    _add_benchmark(commands)
+
     command = _command(
         commands, "doctor", _doctor, "what is installed, what works, what this CPU gains"
     )
     _add_json(command)
     return parser
+
+
+def _add_benchmark(commands: Any) -> None:
+    command = _command(
+        commands, "benchmark", _benchmark, "time a model in LiteRT as it comes and on our kernels"
+    )
+    command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    command.add_argument(
+        "--mode",
+        action="append",
+        choices=("stock", "oaq", "reference"),
+        help="stock: LiteRT with XNNPACK; oaq: our kernels; reference: LiteRT's reference kernels; "
+        "several take turns and are compared with the first (stock and oaq)",
+    )
+    command.add_argument("--isa", default="auto", help="kernels of ours to use (auto)")
+    command.add_argument(
+        "--plan", choices=("auto", "int16", "exact"), default="auto", help="their plan (auto)"
+    )
+    command.add_argument("--threads", type=_positive, default=1, help="of every mode (1)")
+    command.add_argument("--runs", type=_positive, default=50, help="measured, of every mode (50)")
+    command.add_argument("--warmup", type=_positive, default=5, help="runs before them (5)")
+    command.add_argument(
+        "--profile", action="store_true", help="time every operator on our kernels as well"
+    )
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    form.add_argument("--markdown", action="store_true", help="print Markdown tables")
 
 
 def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -255,6 +284,37 @@ def _link(source: Path, target: Path) -> None:
     except OSError:
         # Some file systems, memory cards' among them, have no links.
         source.replace(target)
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from oaq_keras.benchmark import benchmark
+
+    try:
+        found = benchmark(
+            options.model,
+            options.mode or ["stock", "oaq"],
+            isa=options.isa,
+            plan=options.plan,
+            threads=options.threads,
+            runs=options.runs,
+            warmup=options.warmup,
+            profile=options.profile,
+        )
+    except ValueError as error:
+        raise OaqError(str(error)) from error
+    if options.json:
+        _print_json(found.to_dict())
+        return OK
+    if options.markdown:
+        print(found.to_markdown())
+    else:
+        print(f"{'model':10}  {options.model}")
+        print(found)
+    for mode in found.modes:
+        if options.profile and mode.plan is not None:
+            print(f"\nOperators in mode {mode.mode}, mean of all runs, warm-up included:\n")
+            print(f"```\n{mode.plan}\n```" if options.markdown else mode.plan)
+    return OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

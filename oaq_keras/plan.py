@@ -34,12 +34,14 @@ class PlanEntry:
     macs: int | None
     range: tuple[int, int] | None
     range_source: str | None
+    invocations: int | None
+    nanoseconds: int | None
     reason: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The entries of a plan in execution order; `str()` is a table."""
+    """The entries of a plan in execution order; `str()` is a table, with times where profiled."""
 
     entries: tuple[PlanEntry, ...]
 
@@ -73,6 +75,7 @@ class Plan:
 
     def __str__(self) -> str:
         headings = ("op", "name", "kind", "runs", "isa", "layout", "T", "drains", "int16 tiles")
+        profiled = any(entry.nanoseconds is not None for entry in self.entries)
         rows = [
             (
                 str(entry.op),
@@ -85,11 +88,12 @@ class Plan:
                 _cell(entry.drains),
                 "-" if entry.tiles is None else f"{entry.tiles_int16} of {entry.tiles}",
                 f"{entry.range[0]}..{entry.range[1]}" if entry.range else "-",
+                *[_microseconds(entry)] * profiled,
                 entry.reason,
             )
             for entry in self.entries
         ]
-        table = format_table((*headings, "range", "reason"), rows)
+        table = format_table((*headings, "range", *["us"] * profiled, "reason"), rows)
         known = [entry for entry in self.entries if entry.macs]
         total = sum(entry.macs or 0 for entry in known)
         if not total:
@@ -103,6 +107,13 @@ class Plan:
 
 def _cell(value: int | None) -> str:
     return "-" if value is None else str(value)
+
+
+def _microseconds(entry: PlanEntry) -> str:
+    """Of one invocation, on average."""
+    if not entry.invocations or entry.nanoseconds is None:
+        return "-"
+    return f"{entry.nanoseconds / entry.invocations / 1000:.1f}"
 
 
 def _entry(item: Mapping[str, Any]) -> PlanEntry:

@@ -34,6 +34,7 @@ class Interpreter(litert.Interpreter):
         isa: str = "auto",
         plan: str = "auto",
         builtin: bool = False,
+        profile: bool = False,
         **litert_options: Any,
     ) -> None:
         """Read a model and plan its layers.
@@ -46,6 +47,7 @@ class Interpreter(litert.Interpreter):
           isa: kernels to use, by name (docs/format.md); `auto` takes the best for this CPU.
           plan: `int16` wherever it is proven, `exact` nowhere, `auto` where it also pays.
           builtin: run builtin int8 operators on our kernels too, not only Oaq operators.
+          profile: time every operator that runs on our kernels, for `plan()`.
           **litert_options: any other keyword of LiteRT's interpreter.
 
         Raises:
@@ -71,6 +73,7 @@ class Interpreter(litert.Interpreter):
             "plan": plan,
             "builtin": int(builtin),
             "num_threads": num_threads or 1,
+            "profile": int(profile),
         }
         try:
             self._delegate = litert.load_delegate(self._library.path, options)

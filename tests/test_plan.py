@@ -24,6 +24,8 @@ INT16 = {
     "macs": 589824,
     "range": [0, 127],
     "range_source": "graph",
+    "invocations": None,
+    "nanoseconds": None,
     "reason": "1 tile at T = 2",
 }
 STOCK = {**dict.fromkeys(INT16), "op": 2, "kind": "ADD", "name": "sum", "runs": "stock"} | {
@@ -46,6 +48,16 @@ def test_table() -> None:
         assert cell in text
     assert "1,179,648 MACs: 100.0% int16, 0.0% exact, 0.0% stock" in text
     assert str(Plan(())).startswith("op")
+
+
+def test_table_of_a_profile() -> None:
+    assert " us " not in str(Plan.from_json(json.dumps([INT16, STOCK])))
+    profiled = {**INT16, "invocations": 4, "nanoseconds": 10_000}
+    text = str(Plan.from_json(json.dumps([profiled, STOCK])))
+    assert " us " in text
+    assert "  2.5  1 tile" in text
+    never_run = {**INT16, "invocations": 0, "nanoseconds": 0}
+    assert " us " in str(Plan.from_json(json.dumps([never_run])))
 
 
 @pytest.mark.parametrize(

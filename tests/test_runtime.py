@@ -86,6 +86,17 @@ def test_the_plan_follows_the_proof() -> None:
     assert interpreter.plan().to_json().startswith("[{")
 
 
+@pytest.mark.parametrize("profile", [False, True])
+def test_a_profile_counts_and_times_our_operators(profile: bool) -> None:
+    interpreter = Interpreter(model_content=small_network(), builtin=True, profile=profile)
+    for _ in range(3):
+        run(interpreter, IMAGE)
+    for entry in interpreter.plan():
+        timed = profile and entry.runs != "stock"
+        assert entry.invocations == (3 if timed else None)
+        assert (entry.nanoseconds is not None) == timed
+
+
 def test_signature_runners_and_resizing_work() -> None:
     model = read_model(to_custom_ops(small_network(31)))
     signature = schema.SignatureDefT()

@@ -248,6 +248,30 @@ static void test_input_that_changes_shape(void) {
   oaq_delegate_destroy(delegate);
 }
 
+static void test_profile_counts_and_times(void) {
+  Fake fake;
+  for (int profile = 0; profile < 2; ++profile) {
+    make(&fake);
+    const OaqDelegateOptions options = {
+        .builtin = 1, .isa = "auto", .num_threads = 1, .profile = profile};
+    TfLiteDelegate* delegate = oaq_delegate_create(&options);
+    CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+    CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+    for (int i = 0; i < 3; ++i) {
+      CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+    }
+    char* plan = plan_of(delegate);
+    const char* off = strstr(plan, "\"invocations\": null, \"nanoseconds\": null, \"reason\"");
+    CHECK((strstr(plan, "\"invocations\": 3, \"nanoseconds\": ") != NULL) == (profile == 1));
+    CHECK((off != NULL) == (profile == 0));
+    free(plan);
+    fake.registration.free(&fake.context, fake.node.user_data);
+    oaq_delegate_destroy(delegate);
+  }
+  const OaqDelegateOptions options = {.isa = "auto", .num_threads = 1, .profile = 2};
+  CHECK(oaq_delegate_create(&options) == NULL);
+}
+
 static void test_custom_op_with_bad_options_fails(void) {
   Fake fake;
   make(&fake);
@@ -327,8 +351,9 @@ static void expect_option_error(const char* key, const char* value, const char* 
 }
 
 static void test_options(void) {
-  expect_option_error("threads", "1", "expected builtin, isa, plan or num_threads");
+  expect_option_error("threads", "1", "expected builtin, isa, plan, num_threads or profile");
   expect_option_error("builtin", "yes", "expected 0 or 1");
+  expect_option_error("profile", "2", "option profile is '2', expected 0 or 1");
   expect_option_error("isa", "neon9", "expected auto or scalar");
   expect_option_error("plan", "", "expected auto, int16 or exact");
   expect_option_error("num_threads", "0", "expected 1");
@@ -353,6 +378,7 @@ int main(void) {
   test_options();
   test_what_is_left_to_the_runtime();
   test_input_that_changes_shape();
+  test_profile_counts_and_times();
   test_custom_op_with_bad_options_fails();
   test_registration_checks_the_claim();
   test_names_become_valid_json();

@@ -9,7 +9,7 @@
 // What a TfLiteDelegate of ours points at.
 typedef struct OaqDelegate {
   TfLiteDelegate base;
-  bool builtin;
+  bool builtin, profile;
   OaqPlanner planner;  // owns planner.threads
 #ifdef OAQ_COUNT_OVERFLOWS
   OaqOverflows overflows;

@@ -14,7 +14,8 @@ static const char* const kPlans[] = {"auto", "int16", "exact"};
 const char* oaq_version(void) { return OAQ_VERSION; }
 
 OaqDelegateOptions oaq_delegate_options_default(void) {
-  return (OaqDelegateOptions){.builtin = 0, .isa = "auto", .plan = OAQ_PLAN_AUTO, .num_threads = 1};
+  return (OaqDelegateOptions){
+      .builtin = 0, .isa = "auto", .plan = OAQ_PLAN_AUTO, .num_threads = 1, .profile = 0};
 }
 
 static bool parse_threads(const char* text, int* threads) {
@@ -22,6 +23,12 @@ static bool parse_threads(const char* text, int* threads) {
   if (digits == 0 || digits > 4 || text[digits] != 0) return false;
   *threads = atoi(text);
   return *threads >= 1;
+}
+
+static bool parse_switch(const char* key, const char* value, int* on, OaqError* error) {
+  *on = strcmp(value, "1") == 0;
+  if (*on || strcmp(value, "0") == 0) return true;
+  return oaq_fail(error, "option %s is '%.40s', expected 0 or 1", key, value);
 }
 
 static bool parse_plan(const char* text, OaqPlanMode* plan) {
@@ -35,11 +42,8 @@ static bool parse_plan(const char* text, OaqPlanMode* plan) {
 
 static bool parse_option(const char* key, const char* value, OaqDelegateOptions* options,
                          OaqError* error) {
-  if (strcmp(key, "builtin") == 0) {
-    options->builtin = strcmp(value, "1") == 0;
-    if (options->builtin || strcmp(value, "0") == 0) return true;
-    return oaq_fail(error, "option builtin is '%.40s', expected 0 or 1", value);
-  }
+  if (strcmp(key, "builtin") == 0) return parse_switch(key, value, &options->builtin, error);
+  if (strcmp(key, "profile") == 0) return parse_switch(key, value, &options->profile, error);
   if (strcmp(key, "isa") == 0) {
     options->isa = value;
     if (oaq_kernels_find(value) != NULL) return true;
@@ -58,7 +62,8 @@ static bool parse_option(const char* key, const char* value, OaqDelegateOptions*
     return oaq_fail(error, "option num_threads is '%.40s', expected 1 to 9999", value);
   }
   OAQ_COUNTING(if (oaq_counting_option(key, value)) return true;)
-  return oaq_fail(error, "unknown option '%.40s', expected builtin, isa, plan or num_threads", key);
+  return oaq_fail(
+      error, "unknown option '%.40s', expected builtin, isa, plan, num_threads or profile", key);
 }
 
 bool oaq_delegate_options_parse(char** keys, char** values, size_t count,
@@ -80,7 +85,7 @@ TfLiteDelegate* oaq_delegate_create(const OaqDelegateOptions* options) {
   const OaqKernels* kernels = options->isa != NULL ? oaq_kernels_find(options->isa) : NULL;
   const bool valid = kernels != NULL && (options->builtin == 0 || options->builtin == 1) &&
                      options->plan >= OAQ_PLAN_AUTO && options->plan <= OAQ_PLAN_EXACT &&
-                     options->num_threads >= 1;
+                     options->num_threads >= 1 && (options->profile == 0 || options->profile == 1);
   OaqDelegate* delegate = valid ? calloc(1, sizeof(*delegate)) : NULL;
   if (delegate == NULL) return NULL;
   OaqThreads* threads = oaq_threads_create((size_t)options->num_threads, OAQ_PART_MACS);
@@ -93,6 +98,7 @@ TfLiteDelegate* oaq_delegate_create(const OaqDelegateOptions* options) {
   delegate->base.Prepare = oaq_delegate_prepare;
   delegate->base.flags = kTfLiteDelegateFlagsAllowDynamicTensors;
   delegate->builtin = options->builtin != 0;
+  delegate->profile = options->profile != 0;
   delegate->planner =
       (OaqPlanner){.policy = kPolicies[options->plan], .kernels = kernels, .threads = threads};
   OAQ_COUNTING(delegate->planner.overflows = &delegate->overflows;)

@@ -87,6 +87,15 @@ static void put_claimed(Writer* writer, const OaqPlanEntry* entry) {
            entry->range.hi, entry->checked ? "checked" : "graph");
 }
 
+static void put_profile(Writer* writer, const OaqPlanEntry* entry) {
+  if (entry->claimed && entry->profiled) {
+    put_text(writer, ", \"invocations\": %llu, \"nanoseconds\": %llu",
+             (unsigned long long)entry->invocations, (unsigned long long)entry->nanoseconds);
+  } else {
+    put_text(writer, ", \"invocations\": null, \"nanoseconds\": null");
+  }
+}
+
 static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
   put_text(writer, "{\"op\": %d, \"kind\": ", entry->node);
   put_string(writer, entry->kind);
@@ -101,6 +110,7 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
     put_text(writer, ", \"tiles_int16\": null, \"macs\": null, \"range\": null");
     put_text(writer, ", \"range_source\": null");
   }
+  put_profile(writer, entry);
   put_text(writer, ", \"reason\": ");
   put_string(writer, entry->reason);
   put(writer, '}');

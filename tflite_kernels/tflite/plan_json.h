@@ -21,6 +21,8 @@ typedef struct OaqPlanEntry {
   OaqRange range;
   bool checked;
   uint64_t macs;
+  bool profiled;
+  uint64_t invocations, nanoseconds;  // where profiled
 } OaqPlanEntry;
 
 // Writes the entries (docs/format.md) into buffer[size], cut to fit and NUL-terminated; returns the

@@ -53,9 +53,10 @@ typedef struct OaqDelegateOptions {
   const char* isa;  // kernels to use: "auto" (best for this CPU), "scalar", ... (docs/format.md)
   OaqPlanMode plan;
   int num_threads;  // at least 1
+  int profile;      // 1: the plan counts and times invocations
 } OaqDelegateOptions;
 
-// 0, "auto", OAQ_PLAN_AUTO, 1.
+// 0, "auto", OAQ_PLAN_AUTO, 1, 0.
 OAQ_EXPORT OaqDelegateOptions oaq_delegate_options_default(void);
 
 // NULL options: the defaults. NULL where an option is not valid or memory is out.
@@ -71,7 +72,7 @@ OAQ_EXPORT void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate);
 
 // The plan for every node that the delegate saw, as JSON (docs/format.md), UTF-8 and terminated by
 // a NUL; as much of it as fits `size` bytes of `buffer` (NULL where size is 0). Returns the length
-// of the whole text without its NUL, as snprintf does.
+// of the whole text without its NUL, as snprintf does. Not while the interpreter runs.
 OAQ_EXPORT size_t oaq_delegate_plan_json(const TfLiteDelegate* delegate, char* buffer, size_t size);
 
 #ifdef __cplusplus

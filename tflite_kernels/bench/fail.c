@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/fail.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+bool fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("oaq_run_model: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  return false;
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_BENCH_FAIL_H_
+#define OAQ_BENCH_FAIL_H_
+
+#include <stdbool.h>
+
+// Prints "oaq_run_model: " and a printf-style message to stderr, and returns false, so that a check
+// reads `return fail(...)`.
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+bool fail(const char* format, ...);
+
+#endif  // OAQ_BENCH_FAIL_H_
