@@ -19,6 +19,7 @@ ISAS = ("scalar", "sse41", "avx2", "avx512bw", "avxvnni", "vnni256", "vnni")
 class PlanEntry:
     """One operator; docs/format.md describes the fields. None where a field has no meaning."""
 
+    subgraph: int
     op: int
     kind: str
     name: str

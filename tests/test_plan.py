@@ -9,6 +9,7 @@ from oaq_keras.errors import LibraryError
 from oaq_keras.plan import Plan
 
 INT16 = {
+    "subgraph": 0,
     "op": 1,
     "kind": "CONV_2D",
     "name": "features/first;fused",

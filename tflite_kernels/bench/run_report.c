@@ -107,8 +107,8 @@ static void print_profile(const RunReport* report, const ModeResult* result) {
          style.between, "share", style.between, "kind", style.between, "runs", style.between,
          "name", style.end);
   if (report->options->markdown) fputs("|---:|---:|---:|---|---|---|\n", stdout);
-  for (const char* entry = strstr(result->plan, "{\"op\": "); entry != NULL;) {
-    const char* next = strstr(entry + 1, "{\"op\": ");
+  for (const char* entry = strstr(result->plan, "{\"subgraph\": "); entry != NULL;) {
+    const char* next = strstr(entry + 1, "{\"subgraph\": ");
     const char* end = next != NULL ? next : entry + strlen(entry);
     const char* kind = value_of(entry, end, "\"kind\": \"");
     const char* name = value_of(entry, end, "\"name\": \"");
@@ -118,8 +118,9 @@ static void print_profile(const RunReport* report, const ModeResult* result) {
     int op = 0;
     double invocations = 0, nanoseconds = 0;
     if (kind != NULL && name != NULL && runs != NULL && counted != NULL && timed != NULL &&
-        sscanf(entry, "{\"op\": %d", &op) == 1 && sscanf(counted, "%lf", &invocations) == 1 &&
-        sscanf(timed, "%lf", &nanoseconds) == 1 && invocations > 0) {
+        sscanf(entry, "{\"subgraph\": %*d, \"op\": %d", &op) == 1 &&
+        sscanf(counted, "%lf", &invocations) == 1 && sscanf(timed, "%lf", &nanoseconds) == 1 &&
+        invocations > 0) {
       const double each = nanoseconds / invocations;
       printf("%s%4d%s%9.1f%s%4.1f%%%s%-18.*s%s%-6.*s%s%.*s%s", style.start, op, style.between,
              each * 1e-3, style.between, 1e-7 * each / result->seconds.median, style.between,

@@ -6,6 +6,9 @@
 
 #include "core/size.h"
 
+// Each is packed and padded by itself: more would take far more memory than the filter has.
+enum { kMostPhases = 1024 };
+
 static OaqPhaseAxis phase_axis(const OaqWindow* window, int32_t output, int32_t padding,
                                int32_t phase) {
   const int64_t stride = window->stride;
@@ -82,6 +85,11 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
   }
   const int32_t rows = oaq_clamp(params->height.stride, 1, params->height.filter);
   const int32_t columns = oaq_clamp(params->width.stride, 1, params->width.filter);
+  if ((int64_t)rows * columns > kMostPhases) {
+    return oaq_fail(error, "strides %d, %d make %lld phases, expected at most %d",
+                    params->height.stride, params->width.stride, (long long)rows * columns,
+                    kMostPhases);
+  }
   size_t most_products = 0;
   bool wide = planner->any_codes && planner->kernels->gemm.shifted;
   op->phases = calloc((size_t)rows * (size_t)columns, sizeof(*op->phases));

@@ -336,6 +336,63 @@ static void test_names_become_valid_json(void) {
   CHECK(delegate_to(&fake, "\"name\": \"\""));
 }
 
+// What the runtime's own op was asked to do.
+typedef struct Original {
+  int prepared, invoked, freed;
+} Original;
+
+static TfLiteStatus original_prepare(TfLiteContext* context, TfLiteNode* node) {
+  (void)context;
+  ++((Original*)node->user_data)->prepared;
+  return kTfLiteOk;
+}
+
+static TfLiteStatus original_invoke(TfLiteContext* context, TfLiteNode* node) {
+  (void)context;
+  ++((Original*)node->user_data)->invoked;
+  return kTfLiteOk;
+}
+
+static void original_free(TfLiteContext* context, void* data) {
+  (void)context;
+  ++((Original*)data)->freed;
+}
+
+// A builtin op runs as the runtime's own for shapes that ours does not take, and as ours again.
+static void test_shapes_that_the_runtime_gets_back(void) {
+  Fake fake;
+  make(&fake);
+  Original original = {0, 0, 0};
+  fake.node.user_data = &original;
+  fake.registration.prepare = original_prepare;
+  fake.registration.invoke = original_invoke;
+  fake.registration.free = original_free;
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+  for (int round = 0; round < 2; ++round) {
+    fake.dims[kInput].data[3] = 6;
+    CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+    CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+    CHECK(original.prepared == round + 1 && original.invoked == round + 1);
+    char* plan = plan_of(delegate);
+    CHECK(strstr(plan, "\"runs\": \"stock\"") != NULL);
+    CHECK(strstr(plan, "3 channels: left to the runtime") != NULL);
+    free(plan);
+    fake.dims[kInput].data[3] = 3;
+    CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+    CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+    CHECK(original.prepared == round + 1 && original.invoked == round + 1);
+    plan = plan_of(delegate);
+    CHECK(strstr(plan, "left to the runtime") == NULL);
+    free(plan);
+  }
+  CHECK(original.freed == 0);
+  fake.registration.free(&fake.context, fake.node.user_data);
+  CHECK(original.freed == 1);
+  oaq_delegate_destroy(delegate);
+}
+
 static char last_error[512];
 
 static void remember(const char* message) {
@@ -354,7 +411,7 @@ static void test_options(void) {
   expect_option_error("threads", "1", "expected builtin, isa, plan, num_threads or profile");
   expect_option_error("builtin", "yes", "expected 0 or 1");
   expect_option_error("profile", "2", "option profile is '2', expected 0 or 1");
-  expect_option_error("isa", "neon9", "expected auto or scalar");
+  expect_option_error("isa", "neon9", "expected auto, scalar");
   expect_option_error("plan", "", "expected auto, int16 or exact");
   expect_option_error("num_threads", "0", "expected 1");
   expect_option_error("num_threads", "-1", "expected 1");
@@ -378,6 +435,7 @@ int main(void) {
   test_options();
   test_what_is_left_to_the_runtime();
   test_input_that_changes_shape();
+  test_shapes_that_the_runtime_gets_back();
   test_profile_counts_and_times();
   test_custom_op_with_bad_options_fails();
   test_registration_checks_the_claim();

@@ -26,7 +26,6 @@ enum {
   kBuiltinBatchToSpaceNd = 37,
   kBuiltinSpaceToBatchNd = 38,
   kBuiltinTranspose = 39,
-  kBuiltinMean = 40,
   kBuiltinSub = 41,
   kBuiltinSqueeze = 43,
   kBuiltinStridedSlice = 45,

@@ -15,18 +15,21 @@
 typedef struct Kernel {
   OaqOp* op;
   OaqPlanEntry* entry;
+  const OaqDelegate* delegate;
+  // What the node was before. A builtin op goes back to it for shapes that ours does not take.
+  void (*free)(TfLiteContext* context, void* buffer);
+  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
+  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
+  void* user_data;
+  bool builtin;
+  bool given_back;  // for the present shapes
 } Kernel;
 
-static Kernel* kernel_create(OaqOp* op, OaqPlanEntry* entry) {
-  Kernel* kernel = malloc(sizeof(*kernel));
-  if (kernel != NULL) *kernel = (Kernel){op, entry};
-  return kernel;
-}
-
 static void kernel_free(TfLiteContext* context, void* buffer) {
-  (void)context;
   Kernel* kernel = buffer;
-  if (kernel != NULL) oaq_op_free(kernel->op);
+  if (kernel == NULL) return;
+  if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
+  oaq_op_free(kernel->op);
   free(kernel);
 }
 
@@ -37,12 +40,14 @@ static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
   return kTfLiteError;
 }
 
-static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
+// A function of what the node was before sees the data that belonged to it.
+static TfLiteStatus call_original(TfLiteStatus (*function)(TfLiteContext*, TfLiteNode*),
+                                  TfLiteContext* context, TfLiteNode* node) {
   Kernel* kernel = node->user_data;
-  OaqError error;
-  if (!oaq_op_prepare(kernel->op, context, &error)) return report(context, kernel->entry, &error);
-  kernel->entry->macs = kernel->op->macs;
-  return kTfLiteOk;
+  node->user_data = kernel->user_data;
+  const TfLiteStatus status = function(context, node);
+  node->user_data = kernel;
+  return status;
 }
 
 static uint64_t nanoseconds_now(void) {
@@ -53,6 +58,7 @@ static uint64_t nanoseconds_now(void) {
 
 static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
   Kernel* kernel = node->user_data;
+  if (kernel->given_back) return call_original(kernel->invoke, context, node);
   OaqPlanEntry* entry = kernel->entry;
   OaqError error;
   const uint64_t start = entry->profiled ? nanoseconds_now() : 0;
@@ -71,11 +77,22 @@ static char* copy_string(const char* text) {
   return copy;
 }
 
+// Runtimes apply a delegate to one subgraph after the other.
+static int subgraph_of(const OaqDelegate* delegate, const void* graph) {
+  int next = 0;
+  for (const OaqPlanEntry* entry = delegate->first_entry; entry != NULL; entry = entry->next) {
+    if (entry->graph == graph) return entry->subgraph;
+    next = entry->subgraph + 1 > next ? entry->subgraph + 1 : next;
+  }
+  return next;
+}
+
 static OaqPlanEntry* add_entry(OaqDelegate* delegate, const TfLiteContext* context,
                                const OaqGraphNode* node) {
   OaqPlanEntry* entry = calloc(1, sizeof(*entry));
   if (entry == NULL) return NULL;
   entry->graph = context->impl_;
+  entry->subgraph = subgraph_of(delegate, context->impl_);
   entry->node = node->index;
   if (node->builtin_code == kBuiltinCustom && node->custom_name != NULL) {
     strncpy(entry->custom_kind, node->custom_name, sizeof(entry->custom_kind) - 1);
@@ -107,6 +124,31 @@ static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntr
   entry->profiled = delegate->profile;
   oaq_plan_reason(delegate->planner.policy, depthwise || kernels->gemm.i16 != NULL, &entry->summary,
                   entry->reason, sizeof(entry->reason));
+}
+
+static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {
+  entry->claimed = false;
+  // A cut message is still a message.
+  const size_t length = strlen(error->text);
+  memcpy(entry->reason, error->text, length + 1);
+  static const char kLeft[] = ": left to the runtime";
+  if (length + sizeof(kLeft) <= sizeof(entry->reason)) {
+    memcpy(entry->reason + length, kLeft, sizeof(kLeft));
+  }
+}
+
+static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
+  Kernel* kernel = node->user_data;
+  OaqError error;
+  kernel->given_back = !oaq_op_prepare(kernel->op, context, &error);
+  if (!kernel->given_back) {
+    fill_entry(kernel->delegate, kernel->op, kernel->entry);
+    kernel->entry->macs = kernel->op->macs;
+    return kTfLiteOk;
+  }
+  if (!kernel->builtin) return report(context, kernel->entry, &error);
+  leave_entry(kernel->entry, &error);
+  return call_original(kernel->prepare, context, node);
 }
 
 // The op for a node, NULL with a reason in `error` where the runtime keeps the node.
@@ -153,31 +195,31 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
     bool custom = false;
     const bool ours = oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom;
     if (ours) return report(context, entry, &error);
-    // A cut message is still a message.
-    const size_t length = strlen(error.text);
-    memcpy(entry->reason, error.text, length + 1);
-    static const char kLeft[] = ": left to the runtime";
-    if (length + sizeof(kLeft) <= sizeof(entry->reason)) {
-      memcpy(entry->reason + length, kLeft, sizeof(kLeft));
-    }
+    leave_entry(entry, &error);
     return kTfLiteOk;
   }
   fill_entry(delegate, op, entry);
-  *kernel = kernel_create(op, entry);
-  if (*kernel != NULL) return kTfLiteOk;
-  oaq_op_free(op);
-  return out_of_memory(context);
+  *kernel = malloc(sizeof(**kernel));
+  if (*kernel == NULL) {
+    oaq_op_free(op);
+    return out_of_memory(context);
+  }
+  const bool builtin = node->builtin_code != kBuiltinCustom;
+  **kernel = (Kernel){.op = op, .entry = entry, .delegate = delegate, .builtin = builtin};
+  return kTfLiteOk;
 }
 
 // Puts our functions into the node's own registration, and leaves the node where it is.
 // ReplaceNodeSubsetsWithDelegateKernels would let the runtime move other nodes before it: LiteRT
 // 2.3 then runs an elementwise op, in place, on memory that a later op is still to read. Fields
 // that not every runtime has are left as they are.
-static void take_over(TfLiteContext* context, const OaqGraphNode* node, Kernel* kernel) {
+static void take_over(const OaqGraphNode* node, Kernel* kernel) {
   TfLiteRegistration* registration = node->registration;
-  if (registration->free != NULL && node->node->user_data != NULL) {
-    registration->free(context, node->node->user_data);
-  }
+  kernel->free = registration->free;
+  kernel->prepare = registration->prepare;
+  kernel->invoke = registration->invoke;
+  kernel->user_data = node->node->user_data;
+  kernel->builtin = kernel->builtin && kernel->prepare != NULL && kernel->invoke != NULL;
   node->node->user_data = kernel;
   registration->init = NULL;
   registration->free = kernel_free;
@@ -234,7 +276,7 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
   for (size_t i = 0; kernels != NULL && i < count; ++i) {
     if (kernels[i] == NULL) continue;
     if (status == kTfLiteOk) {
-      take_over(context, &nodes[i], kernels[i]);
+      take_over(&nodes[i], kernels[i]);
     } else {
       kernel_free(context, kernels[i]);
     }

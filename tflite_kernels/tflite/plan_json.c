@@ -97,7 +97,7 @@ static void put_profile(Writer* writer, const OaqPlanEntry* entry) {
 }
 
 static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
-  put_text(writer, "{\"op\": %d, \"kind\": ", entry->node);
+  put_text(writer, "{\"subgraph\": %d, \"op\": %d, \"kind\": ", entry->subgraph, entry->node);
   put_string(writer, entry->kind);
   put_text(writer, ", \"name\": ");
   put_string(writer, entry->name != NULL ? entry->name : "");

@@ -8,6 +8,7 @@
 typedef struct OaqPlanEntry {
   struct OaqPlanEntry* next;
   const void* graph;  // the runtime's subgraph, to tell a second visit
+  int subgraph;       // counted in the order of visits
   bool outdated;      // the subgraph was visited again
   int node;
   const char* kind;  // builtin name, or that of a custom op: points at `custom_kind`

@@ -12,6 +12,8 @@ typedef struct Graph {
   const uint8_t* producers;  // how many nodes write a tensor, at most 2
 } Graph;
 
+enum { kMostAveraged = 1 << 23 };
+
 static OaqRange unite(OaqRange a, OaqRange b) {
   return (OaqRange){a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
 }
@@ -160,8 +162,12 @@ static OaqRange padded_range(const Graph* graph, const OaqGraphNode* node,
 static OaqRange pooled_range(const Graph* graph, const OaqGraphNode* node,
                              const TfLiteTensor* output) {
   const TfLitePoolParams* params = node->node->builtin_data;
-  const OaqRange range = passed_range(graph, node, 0, output);
-  return params == NULL ? range : activate(range, params->activation, output);
+  if (params == NULL) return oaq_unknown_range;
+  // The runtime's int32 sum of more codes may wrap.
+  const int64_t averaged = (int64_t)params->filter_width * params->filter_height;
+  const bool sound = node->builtin_code == kBuiltinMaxPool2d || averaged <= kMostAveraged;
+  return activate(sound ? passed_range(graph, node, 0, output) : oaq_unknown_range,
+                  params->activation, output);
 }
 
 static OaqRange united_range(const Graph* graph, const OaqGraphNode* node,
@@ -219,7 +225,6 @@ static OaqRange output_range(const Graph* graph, const OaqGraphNode* node,
     case kBuiltinMaxPool2d:
     case kBuiltinAveragePool2d:
       return pooled_range(graph, node, output);
-    case kBuiltinMean:
     case kBuiltinReshape:
     case kBuiltinSqueeze:
     case kBuiltinExpandDims:
