@@ -11,27 +11,55 @@ static size_t products_of(const OaqConv2dParams* params) {
          (params->input_channels / params->groups);
 }
 
-bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, const void* bias,
-                        const OaqPlanner* planner, OaqConv2d* op, OaqError* error) {
-  *op = (OaqConv2d){.params = *params, .kernels = planner->kernels, .threads = planner->threads};
+// Where neighbouring outputs share most of what they see, copying lines costs less than gathering
+// rows.
+static OaqConvPath choose_path(const OaqConv2dParams* params, bool any_codes) {
+  // Copied lines have no form for codes that the weights were not packed for.
+  if (params->groups != 1 || any_codes) return OAQ_CONV_GATHER;
+  const bool single = params->height.filter == 1 && params->width.filter == 1;
+  if (single && params->height.stride == 1 && params->width.stride == 1) return OAQ_CONV_POINTWISE;
+  return !single && oaq_image_lines_fit(&params->width) ? OAQ_CONV_LINES : OAQ_CONV_GATHER;
+}
+
+static bool pack_groups(OaqConv2d* op, const int8_t* weights, const void* bias,
+                        const OaqPlanner* planner, bool* wide, OaqError* error) {
+  const OaqConv2dParams* params = &op->params;
   const size_t products = products_of(params);
   const size_t channels = params->output_channels / params->groups;
+  const OaqPacking packing = oaq_gemm_packing(op->gemm);
   op->groups = calloc(params->groups, sizeof(*op->groups));
   if (op->groups == NULL) return oaq_fail(error, "out of memory for %zu groups", params->groups);
-  const OaqGemm* gemm = &planner->kernels->gemm;
-  const OaqPacking packing = oaq_gemm_packing(gemm);
-  bool wide = planner->any_codes && gemm->shifted;
-  bool created =
-      oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error);
-  for (size_t g = 0; created && g < params->groups; ++g) {
+  for (size_t g = 0; g < params->groups; ++g) {
     const OaqWeights group = {weights + g * channels * products, channels, products, products, 1};
     const char* group_bias =
         bias == NULL ? NULL : (const char*)bias + g * channels * sizeof(int32_t);
-    created = oaq_pack(&group, group_bias, params->input_zero_point, params->input_range, &packing,
-                       planner, &op->groups[g], &op->summary, error);
-    wide = wide || op->groups[g].any_wide;
+    if (!oaq_pack(&group, group_bias, params->input_zero_point, params->input_range, &packing,
+                  planner, &op->groups[g], &op->summary, error)) {
+      return false;
+    }
+    *wide = *wide || op->groups[g].any_wide;
   }
-  created = created && oaq_panels_init(products, gemm, wide, &op->panels, error);
+  return true;
+}
+
+bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, const void* bias,
+                        const OaqPlanner* planner, OaqConv2d* op, OaqError* error) {
+  const size_t group_channels = params->output_channels / params->groups;
+  const OaqGemm* gemm = oaq_kernels_gemm(planner->kernels, group_channels);
+  bool wide = planner->any_codes && gemm->shifted;
+  *op = (OaqConv2d){.params = *params,
+                    .gemm = gemm,
+                    .output = planner->kernels->output,
+                    .threads = planner->threads,
+                    .path = choose_path(params, wide)};
+  bool created =
+      oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
+      pack_groups(op, weights, bias, planner, &wide, error) &&
+      oaq_panels_init(products_of(params), gemm, wide, &op->panels, error);
+  if (created && op->path == OAQ_CONV_LINES) {
+    created = oaq_image_lines_init(&params->height, &params->width, params->input_channels, gemm,
+                                   wide, &op->lines, error);
+  }
   if (!created) oaq_conv_2d_free(op);
   return created;
 }
@@ -43,7 +71,13 @@ void oaq_conv_2d_free(OaqConv2d* op) {
   free(op->groups);
   oaq_output_stage_free(&op->stage);
   oaq_panels_free(&op->panels);
+  oaq_image_lines_free(&op->lines);
   *op = (OaqConv2d){0};
+}
+
+// Whether rows of the product have to be put together in a panel.
+static bool needs_panels(const OaqConv2d* op) {
+  return op->path != OAQ_CONV_LINES || op->lines.segment_steps == 0;
 }
 
 bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
@@ -56,16 +90,24 @@ bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t w
       !oaq_window_output(&op->params.width, width, &op->output_width, &op->pad_left, error)) {
     return false;
   }
+  const size_t columns = (size_t)op->output_width;
+  size_t lines = 0;
   size_t rows = 0;
-  if (!oaq_size_multiply((size_t)op->output_height, (size_t)op->output_width, &rows) ||
-      !oaq_size_multiply(rows, (size_t)batch, &rows)) {
+  if (!oaq_size_multiply((size_t)op->output_height, (size_t)batch, &lines) ||
+      !oaq_size_multiply(lines, columns, &rows)) {
     return oaq_fail(error, "%d images of %d by %d outputs are too many", batch, op->output_height,
                     op->output_width);
   }
   const double row_macs = (double)products_of(&op->params) * (double)op->params.output_channels;
-  op->split = oaq_split(op->threads, rows, op->panels.max_rows, op->kernels->gemm.rows,
-                        op->params.groups * op->groups[0].num_tiles, row_macs);
-  return oaq_panels_reserve(&op->panels, op->split.workers, error);
+  const size_t tiles = op->params.groups * op->groups[0].num_tiles;
+  if (op->path == OAQ_CONV_LINES) {
+    op->split = oaq_split(op->threads, columns == 0 ? 0 : lines, lines, 1, tiles,
+                          row_macs * (double)columns);
+    if (!oaq_image_lines_reshape(&op->lines, columns, op->split.workers, error)) return false;
+  } else {
+    op->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows, tiles, row_macs);
+  }
+  return !needs_panels(op) || oaq_panels_reserve(&op->panels, op->split.workers, error);
 }
 
 typedef struct Run {
@@ -120,7 +162,8 @@ static void gather_row(const OaqConv2d* op, const int8_t* image, size_t group, i
   }
 }
 
-static OaqRows fill_panel(const Run* run, const OaqPart* part, size_t group, OaqPanel* panel) {
+static OaqInput gather_rows(const Run* run, const OaqPart* part, size_t group,
+                            const OaqPanel* panel) {
   const OaqConv2d* op = run->op;
   const size_t width = (size_t)op->output_width;
   const size_t positions = (size_t)op->output_height * width;
@@ -132,38 +175,103 @@ static OaqRows fill_panel(const Run* run, const OaqPart* part, size_t group, Oaq
     gather_row(op, run->input + row / positions * image_size, group, (int32_t)(position / width),
                (int32_t)(position % width), oaq_panel_row(&op->panels, panel, m));
   }
-  return oaq_panel_finish(&op->panels, panel, part->rows, op->groups[group].shift);
+  return oaq_panel_finish(&op->panels, panel, part->rows, &op->groups[group]);
 }
 
-// Outputs read pixels of the input, one for one.
-static bool is_pointwise(const OaqConv2dParams* params) {
-  return params->height.filter == 1 && params->width.filter == 1 && params->height.stride == 1 &&
-         params->width.stride == 1 && params->groups == 1;
+static OaqInput pointwise_rows(const Run* run, const OaqPart* part, const OaqPanel* panel) {
+  const OaqConv2d* op = run->op;
+  const size_t pixel = op->params.input_channels;
+  const int8_t* pixels = run->input + part->first_row * pixel;
+  if (oaq_gemm_reads_in_place(&op->groups[0], op->gemm, run->any_codes)) {
+    return oaq_rows_in_place(&op->groups[0], pixels, part->rows);
+  }
+  for (size_t m = 0; m < part->rows; ++m) {
+    memcpy(oaq_panel_row(&op->panels, panel, m), pixels + m * pixel, pixel);
+  }
+  return oaq_panel_finish(&op->panels, panel, part->rows, &op->groups[0]);
+}
+
+// Rows and tiles of one part that is no lines.
+static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
+  const OaqConv2d* op = run->op;
+  const OaqConv2dParams* params = &op->params;
+  const OaqPanel* panel = &op->panels.panels[worker];
+  const size_t group_channels = params->output_channels / params->groups;
+  const size_t group_tiles = op->groups[0].num_tiles;
+  int8_t* output = run->output + part->first_row * params->output_channels;
+  for (size_t tile = part->first_tile; tile < part->end_tile;) {
+    const size_t group = tile / group_tiles;
+    const size_t end = oaq_min_size(part->end_tile, (group + 1) * group_tiles);
+    const size_t first_channel = group * group_channels;
+    const OaqTiles tiles = {&op->groups[group], tile - group * group_tiles,
+                            end - group * group_tiles, first_channel};
+    const OaqInput rows = op->path == OAQ_CONV_POINTWISE ? pointwise_rows(run, part, panel)
+                                                         : gather_rows(run, part, group, panel);
+    oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes,
+             output + first_channel, params->output_channels);
+    tile = end;
+  }
+}
+
+// A line of outputs whose rows are no whole steps.
+static void run_gathered_line(const Run* run, const OaqLineCopy* copy, size_t line,
+                              const OaqPanel* panel, const OaqTiles* tiles, int8_t* output) {
+  const OaqConv2d* op = run->op;
+  for (size_t column = 0; column < op->lines.columns; column += op->panels.max_rows) {
+    const size_t rows = oaq_min_size(op->panels.max_rows, op->lines.columns - column);
+    for (size_t m = 0; m < rows; ++m) {
+      oaq_image_lines_gather(&op->lines, copy, line, column + m,
+                             (uint8_t*)oaq_panel_row(&op->panels, panel, m));
+    }
+    const OaqInput input = oaq_panel_finish_shifted(&op->panels, panel, rows, tiles->weights);
+    oaq_gemm(&input, tiles, op->gemm, op->output, &op->stage, run->any_codes,
+             output + column * op->params.output_channels, op->params.output_channels);
+  }
+}
+
+static void run_lines(const Run* run, const OaqPart* part, size_t worker) {
+  const OaqConv2d* op = run->op;
+  const OaqConv2dParams* params = &op->params;
+  const OaqPacked* weights = &op->groups[0];
+  const OaqLineCopy* copy = &op->lines.copies[worker];
+  const OaqTiles tiles = {weights, part->first_tile, part->end_tile, 0};
+  const size_t height = (size_t)op->output_height;
+  const size_t line_size = op->lines.columns * params->output_channels;
+  const size_t image_size =
+      (size_t)op->input_height * (size_t)op->input_width * params->input_channels;
+  for (size_t line = part->first_row, end = line + part->rows; line < end;) {
+    const size_t first = line % height;
+    const size_t count =
+        oaq_min_size(oaq_min_size(op->lines.max_lines, end - line), height - first);
+    const OaqImage image = {run->input + line / height * image_size,
+                            op->input_height,
+                            op->input_width,
+                            op->pad_top,
+                            op->pad_left,
+                            params->input_channels,
+                            params->input_zero_point};
+    oaq_image_lines_copy(&op->lines, copy, &image, first, count, weights->shift);
+    int8_t* output = run->output + line * line_size;
+    if (op->lines.segment_steps > 0) {
+      const OaqInput input = oaq_image_lines_input(&op->lines, copy, count);
+      oaq_gemm(&input, &tiles, op->gemm, op->output, &op->stage, run->any_codes, output,
+               params->output_channels);
+    } else {
+      for (size_t i = 0; i < count; ++i) {
+        run_gathered_line(run, copy, i, &op->panels.panels[worker], &tiles, output + i * line_size);
+      }
+    }
+    line += count;
+  }
 }
 
 static void run_part(void* data, size_t index, size_t worker) {
   const Run* run = data;
-  const OaqConv2d* op = run->op;
-  const OaqConv2dParams* params = &op->params;
-  const OaqPart part = oaq_split_part(&op->split, index);
-  const size_t group_channels = params->output_channels / params->groups;
-  const size_t group_tiles = op->groups[0].num_tiles;
-  const size_t pixel = params->input_channels;
-  int8_t* output = run->output + part.first_row * params->output_channels;
-  for (size_t tile = part.first_tile; tile < part.end_tile;) {
-    const size_t group = tile / group_tiles;
-    const size_t end = oaq_min_size(part.end_tile, (group + 1) * group_tiles);
-    const size_t first_channel = group * group_channels;
-    const OaqPacked* weights = &op->groups[group];
-    const OaqTiles tiles = {weights, tile - group * group_tiles, end - group * group_tiles,
-                            first_channel};
-    const bool in_place = is_pointwise(params) &&
-                          oaq_gemm_reads_in_place(weights, &op->kernels->gemm, run->any_codes);
-    const OaqRows rows = in_place ? (OaqRows){run->input + part.first_row * pixel, NULL, pixel, 0}
-                                  : fill_panel(run, &part, group, &op->panels.panels[worker]);
-    oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes,
-             output + first_channel, params->output_channels);
-    tile = end;
+  const OaqPart part = oaq_split_part(&run->op->split, index);
+  if (run->op->path == OAQ_CONV_LINES) {
+    run_lines(run, &part, worker);
+  } else {
+    run_rows(run, &part, worker);
   }
 }
 

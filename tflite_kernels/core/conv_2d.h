@@ -3,6 +3,7 @@
 #define OAQ_CORE_CONV_2D_H_
 
 #include "core/gemm.h"
+#include "core/image_lines.h"
 #include "core/split.h"
 #include "core/window.h"
 
@@ -17,17 +18,27 @@ typedef struct OaqConv2dParams {
   OaqRequantize requantize;
 } OaqConv2dParams;
 
+// How outputs meet the input.
+typedef enum OaqConvPath {
+  OAQ_CONV_POINTWISE,  // pixel by pixel: rows of the input are rows of the product
+  OAQ_CONV_LINES,      // lines of the image are copied, padded; rows are pieces of them
+  OAQ_CONV_GATHER,     // rows are gathered tap by tap
+} OaqConvPath;
+
 typedef struct OaqConv2d {
   OaqConv2dParams params;  // requantize.channels is owned by the caller
-  const OaqKernels* kernels;
+  const OaqGemm* gemm;
+  OaqOutput output;
   OaqThreads* threads;
+  OaqConvPath path;
   OaqPacked* groups;  // [params.groups]
   OaqOutputStage stage;
   OaqPanels panels;
+  OaqImageLines lines;  // of OAQ_CONV_LINES
   OaqPlanSummary summary;
   // Set by oaq_conv_2d_reshape.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
-  OaqSplit split;  // rows of all images, tiles of all groups
+  OaqSplit split;  // rows of all images, or lines of outputs; tiles of all groups
 } OaqConv2d;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to

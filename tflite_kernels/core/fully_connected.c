@@ -6,10 +6,12 @@
 bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int8_t* weights,
                                 const void* bias, const OaqPlanner* planner, OaqFullyConnected* op,
                                 OaqError* error) {
-  *op = (OaqFullyConnected){
-      .params = *params, .kernels = planner->kernels, .threads = planner->threads};
+  *op = (OaqFullyConnected){.params = *params,
+                            .gemm = oaq_kernels_gemm(planner->kernels, params->channels),
+                            .output = planner->kernels->output,
+                            .threads = planner->threads};
   const OaqWeights matrix = {weights, params->channels, params->products, params->products, 1};
-  const OaqGemm* gemm = &planner->kernels->gemm;
+  const OaqGemm* gemm = op->gemm;
   const OaqPacking packing = oaq_gemm_packing(gemm);
   bool created = oaq_output_stage_init(&params->requantize, params->channels, &op->stage, error) &&
                  oaq_pack(&matrix, bias, params->input_zero_point, params->input_range, &packing,
@@ -28,7 +30,7 @@ void oaq_fully_connected_free(OaqFullyConnected* op) {
 
 bool oaq_fully_connected_reshape(OaqFullyConnected* op, size_t batch, OaqError* error) {
   const double row_macs = (double)op->params.products * (double)op->params.channels;
-  op->split = oaq_split(op->threads, batch, op->panels.max_rows, op->kernels->gemm.rows,
+  op->split = oaq_split(op->threads, batch, op->panels.max_rows, op->gemm->rows,
                         op->packed.num_tiles, row_macs);
   return oaq_panels_reserve(&op->panels, op->split.workers, error);
 }
@@ -40,14 +42,14 @@ typedef struct Run {
   bool any_codes;
 } Run;
 
-static OaqRows fill_panel(const Run* run, const OaqPart* part, OaqPanel* panel) {
+static OaqInput fill_panel(const Run* run, const OaqPart* part, OaqPanel* panel) {
   const OaqFullyConnected* op = run->op;
   const size_t products = op->params.products;
   for (size_t m = 0; m < part->rows; ++m) {
     memcpy(oaq_panel_row(&op->panels, panel, m), run->input + (part->first_row + m) * products,
            products);
   }
-  return oaq_panel_finish(&op->panels, panel, part->rows, op->packed.shift);
+  return oaq_panel_finish(&op->panels, panel, part->rows, &op->packed);
 }
 
 static void run_part(void* data, size_t index, size_t worker) {
@@ -55,11 +57,12 @@ static void run_part(void* data, size_t index, size_t worker) {
   const OaqFullyConnected* op = run->op;
   const size_t products = op->params.products;
   const OaqPart part = oaq_split_part(&op->split, index);
-  const OaqRows rows = oaq_gemm_reads_in_place(&op->packed, &op->kernels->gemm, run->any_codes)
-                           ? (OaqRows){run->input + part.first_row * products, NULL, products, 0}
-                           : fill_panel(run, &part, &op->panels.panels[worker]);
+  const OaqInput rows =
+      oaq_gemm_reads_in_place(&op->packed, op->gemm, run->any_codes)
+          ? oaq_rows_in_place(&op->packed, run->input + part.first_row * products, part.rows)
+          : fill_panel(run, &part, &op->panels.panels[worker]);
   const OaqTiles tiles = {&op->packed, part.first_tile, part.end_tile, 0};
-  oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes,
+  oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes,
            run->output + part.first_row * op->params.channels, op->params.channels);
 }
 

@@ -16,7 +16,8 @@ typedef struct OaqFullyConnectedParams {
 
 typedef struct OaqFullyConnected {
   OaqFullyConnectedParams params;  // requantize.channels is owned by the caller
-  const OaqKernels* kernels;
+  const OaqGemm* gemm;
+  OaqOutput output;
   OaqThreads* threads;
   OaqPacked packed;
   OaqOutputStage stage;

@@ -29,7 +29,7 @@ bool oaq_panels_reserve(OaqPanels* panels, size_t count, OaqError* error) {
   if (grown == NULL) return oaq_fail(error, "out of memory for %zu panels", count);
   panels->panels = grown;
   for (; panels->count < count; ++panels->count) {
-    OaqPanel panel = {.codes = calloc(panels->max_rows, panels->row_size)};
+    OaqPanel panel = {.codes = calloc(panels->max_rows * panels->row_size + OAQ_ROW_SLACK, 1)};
     if (panels->wide) panel.wide = calloc(panels->max_rows, panels->row_size * sizeof(int16_t));
     if (panel.codes == NULL || (panels->wide && panel.wide == NULL)) {
       free(panel.codes);
@@ -50,16 +50,46 @@ void oaq_panels_free(OaqPanels* panels) {
   *panels = (OaqPanels){0};
 }
 
-OaqRows oaq_panel_finish(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
-                         int32_t shift) {
+static const size_t kNoOffset[] = {0};
+
+static OaqRows one_segment(const void* codes, size_t stride, size_t steps) {
+  return (OaqRows){codes, stride, kNoOffset, 1, steps};
+}
+
+void oaq_shift_codes(const int8_t* codes, size_t count, int32_t shift, uint8_t* out) {
+  const uint8_t low = (uint8_t)shift;
+  for (size_t i = 0; i < count; ++i) out[i] = (uint8_t)((uint8_t)codes[i] - low);
+}
+
+static OaqInput panel_input(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                            const OaqPacked* weights) {
+  // A wide step is two products.
+  const size_t wide_steps = weights->steps * (oaq_layout_step(weights->layout) / 2);
+  return (OaqInput){
+      .codes = one_segment(panel->codes, panels->row_size, weights->steps),
+      .wide = one_segment(panel->wide, panels->row_size * sizeof(int16_t), wide_steps),
+      .lines = 1,
+      .columns = rows};
+}
+
+OaqInput oaq_panel_finish(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                          const OaqPacked* weights) {
   const size_t count = rows * panels->row_size;
+  const int32_t shift = weights->shift;
   for (size_t i = 0; panel->wide != NULL && i < count; ++i) {
     panel->wide[i] = (int16_t)(panel->codes[i] - shift);
   }
-  const uint8_t low = (uint8_t)shift;
-  uint8_t* codes = (uint8_t*)panel->codes;
-  for (size_t i = 0; low != 0 && i < count; ++i) codes[i] = (uint8_t)(codes[i] - low);
-  return (OaqRows){panel->codes, panel->wide, panels->row_size, panels->row_size * sizeof(int16_t)};
+  if (shift != 0) oaq_shift_codes(panel->codes, count, shift, (uint8_t*)panel->codes);
+  return panel_input(panels, panel, rows, weights);
+}
+
+OaqInput oaq_panel_finish_shifted(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                                  const OaqPacked* weights) {
+  const uint8_t* codes = (const uint8_t*)panel->codes;
+  for (size_t i = 0; panel->wide != NULL && i < rows * panels->row_size; ++i) {
+    panel->wide[i] = codes[i];
+  }
+  return panel_input(panels, panel, rows, weights);
 }
 
 bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool any_codes) {
@@ -67,15 +97,19 @@ bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool
          weights->products % oaq_layout_step(weights->layout) == 0;
 }
 
+OaqInput oaq_rows_in_place(const OaqPacked* weights, const int8_t* codes, size_t rows) {
+  return (OaqInput){
+      .codes = one_segment(codes, weights->products, weights->steps), .lines = 1, .columns = rows};
+}
+
 // Any codes times the weights of an int16 tile, for families whose kernels take none but those of
 // the range. Seldom run: only for an op that was registered without the delegate.
-static void multiply_any_codes(size_t rows, const OaqPacked* weights, const int16_t* a,
-                               size_t a_stride, const int8_t* b, const int32_t* bias,
-                               int32_t* acc) {
+static void multiply_any_codes(size_t rows, const OaqPacked* weights, const OaqRows* a,
+                               const int8_t* b, const int32_t* bias, int32_t* acc) {
   const size_t channels = weights->layout->channels_per_tile;
   const size_t step = oaq_layout_step(weights->layout);
   for (size_t m = 0; m < rows; ++m) {
-    const int16_t* row = (const void*)((const char*)a + m * a_stride);
+    const int16_t* row = (const void*)((const char*)a->codes + m * a->stride);
     for (size_t n = 0; n < channels; ++n) {
       uint32_t sum = (uint32_t)bias[n];
       for (size_t k = 0; k < weights->steps * step; ++k) {
@@ -87,30 +121,33 @@ static void multiply_any_codes(size_t rows, const OaqPacked* weights, const int1
   }
 }
 
-static void multiply_tile(const OaqRows* rows, size_t first, size_t count, const OaqPacked* weights,
-                          size_t index, const OaqGemm* gemm, bool any_codes, int32_t* acc) {
+// The rows from row `column` of line `line` on.
+static OaqRows rows_from(const OaqRows* rows, size_t line, size_t line_stride, size_t column) {
+  OaqRows from = *rows;
+  if (from.codes == NULL) return from;
+  from.codes = (const char*)rows->codes + line * line_stride + column * rows->stride;
+  return from;
+}
+
+static void multiply_tile(const OaqRows* codes, const OaqRows* wide, size_t rows,
+                          const OaqPacked* weights, size_t index, const OaqGemm* gemm,
+                          bool any_codes, int32_t* acc) {
   const OaqTile* tile = &weights->tiles[index];
   const size_t channel = index * weights->layout->channels_per_tile;
   const int32_t* exact = weights->bias_exact + channel;
-  const void* codes = (const char*)rows->codes + first * rows->stride;
-  const int16_t* wide = rows->wide == NULL
-                            ? NULL
-                            : (const void*)((const char*)rows->wide + first * rows->wide_stride);
   if (tile->wide) {
-    const size_t pairs = weights->steps * (oaq_layout_step(weights->layout) / 2);
-    gemm->i32(count, pairs, wide, rows->wide_stride, tile->weights, exact, acc);
+    gemm->i32(rows, wide, tile->weights, exact, acc);
   } else if (any_codes && gemm->shifted) {
-    multiply_any_codes(count, weights, wide, rows->wide_stride, tile->weights, exact, acc);
+    multiply_any_codes(rows, weights, wide, tile->weights, exact, acc);
   } else if (tile->int16 && !any_codes) {
-    OAQ_COUNTING(oaq_count_gemm(count, gemm, &tile->drains, codes, rows->stride, tile->weights);)
-    gemm->i16(count, &tile->drains, codes, rows->stride, tile->weights,
-              weights->bias_int16 + channel, acc);
+    OAQ_COUNTING(oaq_count_gemm(rows, gemm, &tile->drains, codes, tile->weights);)
+    gemm->i16(rows, &tile->drains, codes, tile->weights, weights->bias_int16 + channel, acc);
   } else {
-    gemm->i32(count, weights->steps, codes, rows->stride, tile->weights, exact, acc);
+    gemm->i32(rows, codes, tile->weights, exact, acc);
   }
 }
 
-void oaq_gemm(const OaqRows* rows, size_t count, const OaqTiles* tiles, const OaqKernels* kernels,
+void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm, OaqOutput output,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
   _Alignas(64) int32_t acc[OAQ_MAX_GEMM_ROWS * OAQ_MAX_TILE_CHANNELS];
   const OaqPacked* weights = tiles->weights;
@@ -118,11 +155,16 @@ void oaq_gemm(const OaqRows* rows, size_t count, const OaqTiles* tiles, const Oa
   for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const size_t n = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - n);
-    for (size_t m = 0; m < count; m += kernels->gemm.rows) {
-      const size_t call = oaq_min_size(kernels->gemm.rows, count - m);
-      multiply_tile(rows, m, call, weights, index, &kernels->gemm, any_codes, acc);
-      kernels->output(stage, tiles->first_channel + n, channels, call, acc, per_tile,
-                      out + m * out_stride + n, out_stride);
+    for (size_t line = 0; line < input->lines; ++line) {
+      int8_t* results = out + line * input->columns * out_stride + n;
+      for (size_t m = 0; m < input->columns; m += gemm->rows) {
+        const size_t rows = oaq_min_size(gemm->rows, input->columns - m);
+        const OaqRows codes = rows_from(&input->codes, line, input->line_stride, m);
+        const OaqRows wide = rows_from(&input->wide, line, input->wide_line_stride, m);
+        multiply_tile(&codes, &wide, rows, weights, index, gemm, any_codes, acc);
+        output(stage, tiles->first_channel + n, channels, rows, acc, per_tile,
+               results + m * out_stride, out_stride);
+      }
     }
   }
 }

@@ -12,18 +12,22 @@
 // What CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV share: rows of activation codes times packed
 // weights.
 
-// Rows as the micro-kernels read them; each is padded to whole steps.
-typedef struct OaqRows {
-  const void* codes;           // int8, or uint8 less the shift
-  const int16_t* wide;         // the same as int16, for the exact kernels that want it; may be NULL
-  size_t stride, wide_stride;  // from row to row, in bytes
-} OaqRows;
+// Rows in the forms that kernels want: `lines` times `columns` of them.
+typedef struct OaqInput {
+  OaqRows codes;  // int8, or uint8 less the shift
+  OaqRows wide;   // the same as int16, for the exact kernels that want it; codes NULL where none do
+  size_t line_stride, wide_line_stride;  // from line to line, in bytes
+  size_t lines, columns;
+} OaqInput;
 
-// Scratch for the rows of one part.
+// Scratch for gathered rows.
 typedef struct OaqPanel {
   int8_t* codes;
   int16_t* wide;  // NULL where no tile wants it
 } OaqPanel;
+
+// Short pieces are copied into rows so many bytes at once.
+enum { OAQ_ROW_SLACK = 16 };
 
 // A panel for each worker, of max_rows rows.
 typedef struct OaqPanels {
@@ -46,12 +50,23 @@ static inline int8_t* oaq_panel_row(const OaqPanels* panels, const OaqPanel* pan
   return panel->codes + index * panels->row_size;
 }
 
-// Shifts and widens the first `rows` rows, which hold codes of the tensor.
-OaqRows oaq_panel_finish(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
-                         int32_t shift);
+// Shifts and widens the first `rows` rows, which hold codes of the tensor, for `weights` of no more
+// products than the panel's rows have.
+OaqInput oaq_panel_finish(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                          const OaqPacked* weights);
 
-// Whether `weights` can read rows of codes where they lie, `stride` bytes from each other.
+// The same where the rows are shifted already.
+OaqInput oaq_panel_finish_shifted(const OaqPanels* panels, const OaqPanel* panel, size_t rows,
+                                  const OaqPacked* weights);
+
+// Whether `weights` can read codes of the tensor where they lie.
 bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool any_codes);
+
+// `rows` rows of the tensor, one after the other.
+OaqInput oaq_rows_in_place(const OaqPacked* weights, const int8_t* codes, size_t rows);
+
+// codes[i] less `shift`, modulo 2^8.
+void oaq_shift_codes(const int8_t* codes, size_t count, int32_t shift, uint8_t* out);
 
 // Tiles [first_tile, end_tile) of packed weights.
 typedef struct OaqTiles {
@@ -60,10 +75,10 @@ typedef struct OaqTiles {
   size_t first_channel;  // where the weights' multipliers start
 } OaqTiles;
 
-// out[row * out_stride + n] = code of the sum for `count` rows and the channels n of `tiles`.
-// any_codes: rows may hold codes outside the range that the weights were packed for; the exact path
-// throughout.
-void oaq_gemm(const OaqRows* rows, size_t count, const OaqTiles* tiles, const OaqKernels* kernels,
+// out[row * out_stride + n] = code of the sum for all rows, line by line, and the channels n of
+// `tiles`. any_codes: rows may hold codes outside the range that the weights were packed for; the
+// exact path throughout.
+void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm, OaqOutput output,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride);
 
 #endif  // OAQ_CORE_GEMM_H_

@@ -11,6 +11,14 @@ const char* const oaq_isas[] = {"scalar",  "sse41",   "avx2", "avx512bw",
                                 "avxvnni", "vnni256", "vnni"};
 const size_t oaq_num_isas = sizeof(oaq_isas) / sizeof(oaq_isas[0]);
 
+const OaqGemm* oaq_kernels_gemm(const OaqKernels* kernels, size_t channels) {
+  const OaqGemm* found = &kernels->gemms[0];
+  for (size_t i = 1; i < kernels->num_gemms; ++i) {
+    if (channels <= kernels->gemms[i].layout->channels_per_tile) found = &kernels->gemms[i];
+  }
+  return found;
+}
+
 const OaqKernels* oaq_kernels_find(const char* isa) {
 #ifdef OAQ_X86
   const OaqKernels* found = oaq_kernels_x86(isa);

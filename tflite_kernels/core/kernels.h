@@ -29,15 +29,24 @@ typedef struct OaqDrains {
 #endif
 } OaqDrains;
 
-// acc[m][n] = bias[n] + sum_k a[m][k] * b[n][k] (+ start values) for m < rows and all n of a tile;
-// row m is at a + m * a_stride, padded to whole steps, as int8 or, of a shifted family, uint8.
-typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
-                           const int8_t* b, const int32_t* bias, int32_t* acc);
+// Rows of activations, int8 or, of a shifted family, uint8. A row's products lie in segments of
+// whole steps: one, padded, where they were gathered, or as many as a filter has rows where an
+// image is read as it lies.
+typedef struct OaqRows {
+  const void* codes;      // of the first row
+  size_t stride;          // from row to row, in bytes
+  const size_t* offsets;  // [num_segments] of a row's segments, in bytes
+  size_t num_segments, segment_steps;
+} OaqRows;
+
+// acc[m][n] = bias[n] + sum_k a[m][k] * b[n][k] (+ start values) for m < rows and all n of a tile.
+typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
+                           const int32_t* bias, int32_t* acc);
 
 // The same, exact for any codes; a wide family's a and b are int16, b [pairs][channels of a
-// tile][2], `steps` counts pairs and a_stride bytes.
-typedef void (*OaqGemmI32)(size_t rows, size_t steps, const void* a, size_t a_stride, const void* b,
-                           const int32_t* bias, int32_t* acc);
+// tile][2], and its steps are pairs.
+typedef void (*OaqGemmI32)(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                           int32_t* acc);
 
 // acc[c] = sum_t a[t][offset + c] * b[t][c] (+ start values) for all OAQ_DEPTHWISE_CHANNELS
 // channels; a holds a pointer to the input's channels for each tap.
@@ -68,13 +77,18 @@ typedef struct OaqGemm {
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
-  OaqGemm gemm;
+  // [num_gemms], wider tiles first; an op of few output channels takes a narrower one.
+  const OaqGemm* gemms;
+  size_t num_gemms;
   const OaqLayout* depthwise_layout;
   OaqDepthwiseI16 depthwise_i16;
   OaqDepthwiseI32 depthwise_i32;
   OaqCost depthwise_cost;
   OaqOutput output;
 } OaqKernels;
+
+// The family for an op of `channels` output channels, of a group.
+const OaqGemm* oaq_kernels_gemm(const OaqKernels* kernels, size_t channels);
 
 extern const OaqKernels oaq_kernels_scalar;
 

@@ -32,8 +32,8 @@ static void add_tally(OaqOverflows* overflows, const Tally* tally) {
 }
 
 // One lane of one row.
-static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const uint8_t* a,
-                       const int8_t* b, size_t channel, size_t lane, Tally* tally) {
+static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* rows,
+                       size_t row, const int8_t* b, size_t channel, size_t lane, Tally* tally) {
   const OaqLayout* layout = gemm->layout;
   const size_t step = oaq_layout_step(layout);
   const size_t tile_lanes = oaq_layout_tile_lanes(layout);
@@ -45,7 +45,9 @@ static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const uint8
     for (const size_t end = s + drains->blocks[block]; s < end; ++s) {
       int32_t sum = 0;
       for (size_t i = lane * layout->per_lane; i < (lane + 1) * layout->per_lane; ++i) {
-        const uint8_t code = a[s * step + i];
+        const uint8_t* a = (const uint8_t*)rows->codes + row * rows->stride;
+        const uint8_t code =
+            a[rows->offsets[s / rows->segment_steps] + s % rows->segment_steps * step + i];
         const int32_t activation = gemm->shifted ? code : (int8_t)code;
         sum += activation * b[(s * layout->channels_per_tile + channel) * step + i];
       }
@@ -56,14 +58,13 @@ static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const uint8
   }
 }
 
-void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, const void* a,
-                    size_t a_stride, const int8_t* b) {
+void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* a,
+                    const int8_t* b) {
   Tally tally = {0};
   for (size_t m = 0; m < rows; ++m) {
-    const uint8_t* row = (const uint8_t*)a + m * a_stride;
     for (size_t c = 0; c < gemm->layout->channels_per_tile; ++c) {
       for (size_t l = 0; l < gemm->layout->lanes; ++l) {
-        count_lane(gemm, drains, row, b, c, l, &tally);
+        count_lane(gemm, drains, a, m, b, c, l, &tally);
       }
     }
   }

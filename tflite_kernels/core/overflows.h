@@ -22,10 +22,11 @@ typedef struct OaqOverflows {
 
 struct OaqDrains;
 struct OaqGemm;
+struct OaqRows;
 
 // The lanes of one call of an int16 GEMM kernel; a pair that saturates counts as an overflow.
 void oaq_count_gemm(size_t rows, const struct OaqGemm* gemm, const struct OaqDrains* drains,
-                    const void* a, size_t a_stride, const int8_t* b);
+                    const struct OaqRows* a, const int8_t* b);
 
 // The same of a depthwise kernel's.
 void oaq_count_depthwise(const struct OaqDrains* drains, const int8_t* const* a, size_t offset,

@@ -43,17 +43,17 @@ static void cut_filter(const OaqTransposeConvParams* params, const OaqTransposeP
   }
 }
 
-static bool pack_phase(const OaqTransposeConvParams* params, const int8_t* weights,
-                       const void* bias, const OaqPlanner* planner, OaqTransposePhase* phase,
-                       OaqPlanSummary* summary, OaqError* error) {
+static bool pack_phase(OaqTransposeConv* op, const int8_t* weights, const void* bias,
+                       const OaqPlanner* planner, OaqTransposePhase* phase, OaqError* error) {
+  const OaqTransposeConvParams* params = &op->params;
   const size_t products = products_of(phase, params);
   int8_t* codes = calloc(params->output_channels, products);
   if (codes == NULL) return oaq_fail(error, "out of memory for a phase of %zu products", products);
   cut_filter(params, phase, weights, codes);
   const OaqWeights matrix = {codes, params->output_channels, products, products, 1};
-  const OaqPacking packing = oaq_gemm_packing(&planner->kernels->gemm);
+  const OaqPacking packing = oaq_gemm_packing(op->gemm);
   const bool packed = oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                               &packing, planner, &phase->packed, summary, error);
+                               &packing, planner, &phase->packed, &op->summary, error);
   free(codes);
   return packed;
 }
@@ -91,7 +91,7 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
                     kMostPhases);
   }
   size_t most_products = 0;
-  bool wide = planner->any_codes && planner->kernels->gemm.shifted;
+  bool wide = planner->any_codes && op->gemm->shifted;
   op->phases = calloc((size_t)rows * (size_t)columns, sizeof(*op->phases));
   if (op->phases == NULL) return oaq_fail(error, "out of memory for %d phases", rows * columns);
   for (int32_t y = 0; y < rows; ++y) {
@@ -99,14 +99,14 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
       OaqTransposePhase* phase = &op->phases[op->num_phases];
       phase->height = phase_axis(&params->height, params->output_height, top, y);
       phase->width = phase_axis(&params->width, params->output_width, left, x);
-      if (!pack_phase(params, weights, bias, planner, phase, &op->summary, error)) return false;
+      if (!pack_phase(op, weights, bias, planner, phase, error)) return false;
       ++op->num_phases;
       const size_t products = phase->packed.products;
       most_products = products > most_products ? products : most_products;
       wide = wide || phase->packed.any_wide;
     }
   }
-  return oaq_panels_init(most_products, &planner->kernels->gemm, wide, &op->panels, error) &&
+  return oaq_panels_init(most_products, op->gemm, wide, &op->panels, error) &&
          oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
          find_empty(op, bias, error);
 }
@@ -114,8 +114,10 @@ static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const voi
 bool oaq_transpose_conv_create(const OaqTransposeConvParams* params, const int8_t* weights,
                                const void* bias, const OaqPlanner* planner, OaqTransposeConv* op,
                                OaqError* error) {
-  *op = (OaqTransposeConv){
-      .params = *params, .kernels = planner->kernels, .threads = planner->threads};
+  *op = (OaqTransposeConv){.params = *params,
+                           .gemm = oaq_kernels_gemm(planner->kernels, params->output_channels),
+                           .output = planner->kernels->output,
+                           .threads = planner->threads};
   const bool created = create_phases(op, weights, bias, planner, error);
   if (!created) oaq_transpose_conv_free(op);
   return created;
@@ -161,7 +163,7 @@ bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t hei
       return oaq_fail(error, "%d images are too many", batch);
     }
     const double row_macs = (double)phase->packed.products * (double)op->params.output_channels;
-    phase->split = oaq_split(op->threads, rows, op->panels.max_rows, op->kernels->gemm.rows,
+    phase->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows,
                              phase->packed.num_tiles, row_macs);
     workers = phase->split.workers > workers ? phase->split.workers : workers;
   }
@@ -214,10 +216,10 @@ static void run_part(void* data, size_t index, size_t worker) {
     gather_row(run, row / positions, (int32_t)(row % positions / columns), (int32_t)(row % columns),
                oaq_panel_row(&op->panels, panel, m));
   }
-  const OaqRows rows = oaq_panel_finish(&op->panels, panel, part.rows, phase->packed.shift);
+  const OaqInput rows = oaq_panel_finish(&op->panels, panel, part.rows, &phase->packed);
   const size_t channels = params->output_channels;
   const OaqTiles tiles = {&phase->packed, part.first_tile, part.end_tile, 0};
-  oaq_gemm(&rows, part.rows, &tiles, op->kernels, &op->stage, run->any_codes, results, channels);
+  oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes, results, channels);
   const size_t per_tile = phase->packed.layout->channels_per_tile;
   const size_t first = part.first_tile * per_tile;
   const size_t end = oaq_min_size(part.end_tile * per_tile, channels);

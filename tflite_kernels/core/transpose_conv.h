@@ -35,7 +35,8 @@ typedef struct OaqTransposePhase {
 
 typedef struct OaqTransposeConv {
   OaqTransposeConvParams params;  // requantize.channels is owned by the caller
-  const OaqKernels* kernels;
+  const OaqGemm* gemm;
+  OaqOutput output;
   OaqThreads* threads;
   OaqTransposePhase* phases;  // [num_phases], of those that have taps
   size_t num_phases;

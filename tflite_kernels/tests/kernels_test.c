@@ -31,9 +31,8 @@ static void check_sums(const OaqWeights* weights, size_t rows, const int8_t* inp
   }
 }
 
-static void check_gemm(const OaqKernels* kernels, Random* random, size_t products, OaqRange range,
-                       int mode) {
-  const OaqGemm* gemm = &kernels->gemm;
+static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* random,
+                       size_t products, OaqRange range, int mode) {
   const size_t per_tile = gemm->layout->channels_per_tile;
   const size_t channels = (size_t)random_int(random, 1, (int32_t)per_tile);
   const size_t rows = (size_t)random_int(random, 1, (int32_t)gemm->rows);
@@ -66,16 +65,12 @@ static void check_gemm(const OaqKernels* kernels, Random* random, size_t product
     for (size_t m = 0; m < rows; ++m) {
       memcpy(oaq_panel_row(&panels, &panels.panels[0], m), input + m * products, products);
     }
-    const OaqRows read = oaq_panel_finish(&panels, &panels.panels[0], rows, packed.shift);
+    const OaqInput read = oaq_panel_finish(&panels, &panels.panels[0], rows, &packed);
     _Alignas(64) int32_t acc[OAQ_MAX_GEMM_ROWS * OAQ_MAX_TILE_CHANNELS];
     if (tile->int16) {
-      gemm->i16(rows, &tile->drains, read.codes, read.stride, tile->weights, packed.bias_int16,
-                acc);
-    } else if (tile->wide) {
-      gemm->i32(rows, packed.steps * oaq_layout_step(gemm->layout) / 2, read.wide, read.wide_stride,
-                tile->weights, packed.bias_exact, acc);
+      gemm->i16(rows, &tile->drains, &read.codes, tile->weights, packed.bias_int16, acc);
     } else {
-      gemm->i32(rows, packed.steps, read.codes, read.stride, tile->weights, packed.bias_exact, acc);
+      gemm->i32(rows, tile->wide ? &read.wide : &read.codes, tile->weights, packed.bias_exact, acc);
     }
     check_sums(&weights, rows, input, acc, per_tile);
     oaq_panels_free(&panels);
@@ -177,7 +172,8 @@ int main(void) {
       for (size_t r = 0; r < sizeof(kRanges) / sizeof(kRanges[0]); ++r) {
         for (int mode = 0; mode < 3; ++mode) {
           for (int round = 0; round < 4; ++round) {
-            check_gemm(kernels, &random, products, kRanges[r], mode);
+            const OaqGemm* gemm = &kernels->gemms[(size_t)round % kernels->num_gemms];
+            check_gemm(kernels, gemm, &random, products, kRanges[r], mode);
           }
           check_depthwise(kernels, &random, products, kRanges[r], mode);
         }

@@ -113,17 +113,16 @@ static OaqPlanEntry* add_entry(OaqDelegate* delegate, const TfLiteContext* conte
 }
 
 static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntry* entry) {
-  const OaqKernels* kernels = delegate->planner.kernels;
+  bool has_int16 = false;
   entry->claimed = true;
-  entry->isa = kernels->isa;
-  const bool depthwise = op->options.kind == OAQ_DEPTHWISE_CONV_2D;
-  entry->layout = depthwise ? kernels->depthwise_layout : kernels->gemm.layout;
+  entry->isa = delegate->planner.kernels->isa;
+  entry->layout = oaq_op_layout(op, &has_int16);
   entry->summary = *oaq_op_summary(op);
   entry->range = op->range;
   entry->checked = op->check_range;
   entry->profiled = delegate->profile;
-  oaq_plan_reason(delegate->planner.policy, depthwise || kernels->gemm.i16 != NULL, &entry->summary,
-                  entry->reason, sizeof(entry->reason));
+  oaq_plan_reason(delegate->planner.policy, has_int16, &entry->summary, entry->reason,
+                  sizeof(entry->reason));
 }
 
 static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {

@@ -251,6 +251,18 @@ const OaqPlanSummary* oaq_op_summary(const OaqOp* op) {
   }
 }
 
+const OaqLayout* oaq_op_layout(const OaqOp* op, bool* has_int16) {
+  if (op->options.kind == OAQ_DEPTHWISE_CONV_2D) {
+    *has_int16 = true;
+    return op->core.depthwise_conv_2d.packed.layout;
+  }
+  const OaqGemm* gemm = op->options.kind == OAQ_CONV_2D          ? op->core.conv_2d.gemm
+                        : op->options.kind == OAQ_TRANSPOSE_CONV ? op->core.transpose_conv.gemm
+                                                                 : op->core.fully_connected.gemm;
+  *has_int16 = gemm->i16 != NULL;
+  return gemm->layout;
+}
+
 // The runtime frees what it is given with free().
 static TfLiteIntArray* create_dims(int size) {
   TfLiteIntArray* dims = malloc(sizeof(*dims) + (size_t)size * sizeof(int));

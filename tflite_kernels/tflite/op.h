@@ -43,6 +43,9 @@ bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error);
 
 const OaqPlanSummary* oaq_op_summary(const OaqOp* op);
 
+// The lanes' layout on the int16 path; whether the kernels have one.
+const OaqLayout* oaq_op_layout(const OaqOp* op, bool* has_int16);
+
 // The limits of the output codes: the fused activation's, then output_lo and output_hi. Shared with
 // the ranges, which rest on exactly what the op enforces.
 bool oaq_op_output_range(const OaqOptions* options, const TfLiteTensor* output, OaqRange* range);

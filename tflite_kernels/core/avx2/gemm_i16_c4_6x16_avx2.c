@@ -14,7 +14,7 @@ static inline Vector drain(Vector sums, Vector lanes) {
 
 #include "core/x86/gemm_i16.h"
 
-void oaq_gemm_i16_c4_6x16_avx2(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
+void oaq_gemm_i16_c4_6x16_avx2(size_t rows, const OaqDrains* drains, const OaqRows* a,
                                const int8_t* b, const int32_t* bias, int32_t* acc) {
-  gemm_i16(rows, drains, a, a_stride, b, bias, acc);
+  gemm_i16(rows, drains, a, b, bias, acc);
 }

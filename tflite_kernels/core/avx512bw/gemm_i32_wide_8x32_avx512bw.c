@@ -12,7 +12,7 @@ static inline Vector multiply_add(Vector sums, Vector codes, Vector weights) {
 
 #include "core/x86/gemm_i32.h"
 
-void oaq_gemm_i32_wide_8x32_avx512bw(size_t rows, size_t steps, const void* a, size_t a_stride,
-                                     const void* b, const int32_t* bias, int32_t* acc) {
-  gemm_i32(rows, steps, a, a_stride, b, bias, acc);
+void oaq_gemm_i32_wide_8x32_avx512bw(size_t rows, const OaqRows* a, const void* b,
+                                     const int32_t* bias, int32_t* acc) {
+  gemm_i32(rows, a, b, bias, acc);
 }

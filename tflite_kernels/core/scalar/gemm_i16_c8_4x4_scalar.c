@@ -16,8 +16,12 @@ enum { kLanes = 8, kChannels = 4, kTile = kChannels * kLanes };
 
 // One output at a time: eight lanes are one 128-bit register, and compilers keep it there. They
 // spill the 32 lanes of four channels at once, which costs six times as much.
-static int32_t lane_dot(const OaqDrains* drains, size_t channel, const int8_t* restrict a,
+static int32_t lane_dot(const OaqDrains* drains, size_t channel, const OaqRows* rows, size_t row,
                         const int8_t* restrict b) {
+  const int8_t* codes = (const int8_t*)rows->codes + row * rows->stride;
+  const int8_t* restrict a = codes + rows->offsets[0];
+  size_t segment = 0;
+  size_t left = rows->segment_steps;
   int32_t wide[kLanes] = {0};
   for (size_t block = 0; block < drains->num_blocks; ++block) {
     uint16_t lanes[kLanes] = {0};
@@ -32,6 +36,10 @@ static int32_t lane_dot(const OaqDrains* drains, size_t channel, const int8_t* r
       }
       a += kLanes;
       b += kTile;
+      if (--left == 0 && ++segment < rows->num_segments) {
+        a = codes + rows->offsets[segment];
+        left = rows->segment_steps;
+      }
     }
     for (size_t l = 0; l < kLanes; ++l) {
       const int32_t drained = (int16_t)lanes[l];
@@ -43,13 +51,12 @@ static int32_t lane_dot(const OaqDrains* drains, size_t channel, const int8_t* r
   return (int32_t)sum;
 }
 
-void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const void* a,
-                                size_t a_stride, const int8_t* b, const int32_t* bias,
-                                int32_t* acc) {
+void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                const int8_t* b, const int32_t* bias, int32_t* acc) {
   assert(rows <= OAQ_MAX_GEMM_ROWS);
   for (size_t m = 0; m < rows; ++m) {
     for (size_t n = 0; n < kChannels; ++n) {
-      const int32_t sum = lane_dot(drains, n, (const int8_t*)a + m * a_stride, b + n * kLanes);
+      const int32_t sum = lane_dot(drains, n, a, m, b + n * kLanes);
       acc[m * kChannels + n] = (int32_t)((uint32_t)bias[n] + (uint32_t)sum);
     }
   }

@@ -13,13 +13,16 @@
 #define GEMM_COST {12.0f, 20.0f, 11.5f}
 #endif
 
+static const OaqGemm kGemm = {.layout = &oaq_layout_c8,
+                              .rows = 4,
+                              .i16 = oaq_gemm_i16_c8_4x4_scalar,
+                              .i32 = oaq_gemm_i32_4x4_scalar,
+                              .cost = GEMM_COST};
+
 const OaqKernels oaq_kernels_scalar = {
     .isa = "scalar",
-    .gemm = {.layout = &oaq_layout_c8,
-             .rows = 4,
-             .i16 = oaq_gemm_i16_c8_4x4_scalar,
-             .i32 = oaq_gemm_i32_4x4_scalar,
-             .cost = GEMM_COST},
+    .gemms = &kGemm,
+    .num_gemms = 1,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,

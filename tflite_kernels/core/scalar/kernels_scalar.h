@@ -6,11 +6,10 @@
 
 // Portable C. Signatures and meaning: core/kernels.h.
 
-void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const void* a,
-                                size_t a_stride, const int8_t* b, const int32_t* bias,
-                                int32_t* acc);
-void oaq_gemm_i32_4x4_scalar(size_t rows, size_t steps, const void* a, size_t a_stride,
-                             const void* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                const int8_t* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i32_4x4_scalar(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                             int32_t* acc);
 void oaq_depthwise_i16_scalar(const OaqDrains* drains, const int8_t* const* a, size_t offset,
                               const int8_t* b, int32_t* acc);
 void oaq_depthwise_i32_scalar(size_t taps, const int8_t* const* a, size_t offset, const int8_t* b,

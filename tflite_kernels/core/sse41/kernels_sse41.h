@@ -6,10 +6,10 @@
 
 // x86 with SSE41. Signatures and meaning: core/kernels.h.
 
-void oaq_gemm_i16_c4_4x8_sse41(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
+void oaq_gemm_i16_c4_4x8_sse41(size_t rows, const OaqDrains* drains, const OaqRows* a,
                                const int8_t* b, const int32_t* bias, int32_t* acc);
-void oaq_gemm_i32_wide_4x8_sse41(size_t rows, size_t steps, const void* a, size_t a_stride,
-                                 const void* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i32_wide_4x8_sse41(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                                 int32_t* acc);
 void oaq_output_sse41(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                       size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                       size_t out_stride);

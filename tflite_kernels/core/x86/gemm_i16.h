@@ -9,8 +9,9 @@
 // are two int16 lanes; drain(sums, lanes) adds both to the channel's int32. store(p, v) besides
 // what gemm_steps.h wants.
 
-OAQ_INLINE void multiply_i16(size_t rows, const OaqDrains* drains, Reader reader,
-                             const int32_t* bias, int32_t* acc) {
+OAQ_INLINE void multiply_i16(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                             const int8_t* b, const int32_t* bias, int32_t* acc) {
+  Reader reader = read_from(a, b);
   const int16_t* start = drains->start;
   for (size_t block = 0; block < drains->num_blocks; ++block) {
     Vector low = zero();
@@ -36,10 +37,9 @@ OAQ_INLINE void multiply_i16(size_t rows, const OaqDrains* drains, Reader reader
   }
 }
 
-OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const void* a, size_t a_stride,
-                         const int8_t* b, const int32_t* bias, int32_t* acc) {
-  const Reader reader = {a, a_stride, b};
-  OAQ_FOR_ROWS(rows, multiply_i16, drains, reader, bias, acc)
+OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
+                         const int32_t* bias, int32_t* acc) {
+  OAQ_FOR_ROWS(rows, multiply_i16, drains, a, b, bias, acc)
 }
 
 #endif  // OAQ_CORE_X86_GEMM_I16_H_

@@ -7,24 +7,24 @@
 
 // int32 sums throughout. store(p, v) besides what gemm_steps.h wants.
 
-OAQ_INLINE void multiply_i32(size_t rows, uint64_t steps, Reader reader, const int32_t* bias,
+OAQ_INLINE void multiply_i32(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                              int32_t* acc) {
+  Reader reader = read_from(a, b);
   Vector sums[OAQ_ROWS][2];
   for (size_t m = 0; m < rows; ++m) {
     sums[m][0] = load(bias);
     sums[m][1] = load(bias + kVectorChannels);
   }
-  add_steps(rows, steps, &reader, sums);
+  add_steps(rows, a->num_segments * a->segment_steps, &reader, sums);
   for (size_t m = 0; m < rows; ++m) {
     store(acc + m * kChannels, sums[m][0]);
     store(acc + m * kChannels + kVectorChannels, sums[m][1]);
   }
 }
 
-OAQ_INLINE void gemm_i32(size_t rows, size_t steps, const void* a, size_t a_stride, const void* b,
-                         const int32_t* bias, int32_t* acc) {
-  const Reader reader = {a, a_stride, b};
-  OAQ_FOR_ROWS(rows, multiply_i32, steps, reader, bias, acc)
+OAQ_INLINE void gemm_i32(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                         int32_t* acc) {
+  OAQ_FOR_ROWS(rows, multiply_i32, a, b, bias, acc)
 }
 
 #endif  // OAQ_CORE_X86_GEMM_I32_H_

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/kernels.h"
 #include "core/x86/load.h"
 
 // The inner loop of all GEMM kernels for x86, for a file that has said what its registers are:
@@ -22,19 +23,25 @@
 #define OAQ_INLINE static inline __attribute__((always_inline))
 
 typedef struct Reader {
+  const OaqRows* rows;
   const uint8_t* a;
-  size_t a_stride;
   const int8_t* b;
+  size_t segment, left;  // steps left in the segment
 } Reader;
 
-OAQ_INLINE void add_steps(size_t rows, uint64_t steps, Reader* reader, Vector sums[][2]) {
+OAQ_INLINE Reader read_from(const OaqRows* rows, const void* b) {
+  return (Reader){rows, (const uint8_t*)rows->codes + rows->offsets[0], b, 0, rows->segment_steps};
+}
+
+OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader, Vector sums[][2]) {
   const uint8_t* a = reader->a;
   const int8_t* b = reader->b;
+  const size_t stride = reader->rows->stride;
   for (; steps > 0; --steps) {
     const Vector b0 = load(b);
     const Vector b1 = load(b + sizeof(Vector));
     for (size_t m = 0; m < rows; ++m) {
-      const Vector codes = broadcast(oaq_load_i32(a + m * reader->a_stride));
+      const Vector codes = broadcast(oaq_load_i32(a + m * stride));
       sums[m][0] = multiply_add(sums[m][0], codes, b0);
       sums[m][1] = multiply_add(sums[m][1], codes, b1);
     }
@@ -43,6 +50,20 @@ OAQ_INLINE void add_steps(size_t rows, uint64_t steps, Reader* reader, Vector su
   }
   reader->a = a;
   reader->b = b;
+}
+
+// `steps` from where the reader is, over the ends of segments.
+OAQ_INLINE void add_steps(size_t rows, size_t steps, Reader* reader, Vector sums[][2]) {
+  while (steps > 0) {
+    const size_t straight = steps < reader->left ? steps : reader->left;
+    add_straight(rows, straight, reader, sums);
+    steps -= straight;
+    reader->left -= straight;
+    if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
+      reader->left = reader->rows->segment_steps;
+      reader->a = (const uint8_t*)reader->rows->codes + reader->rows->offsets[reader->segment];
+    }
+  }
 }
 
 enum { kVectorChannels = sizeof(Vector) / sizeof(int32_t), kChannels = 2 * kVectorChannels };

@@ -10,15 +10,18 @@
 #include "core/vnni/kernels_vnni.h"
 #include "core/x86/cpu.h"
 
+static const OaqGemm kSse41Gemms[] = {{.layout = &oaq_layout_c4_8,
+                                       .rows = 4,
+                                       .shifted = true,
+                                       .exact_wide = true,
+                                       .i16 = oaq_gemm_i16_c4_4x8_sse41,
+                                       .i32 = oaq_gemm_i32_wide_4x8_sse41,
+                                       .cost = {5.5f, 6.0f, 11.0f}}};
+
 static const OaqKernels kSse41 = {
     .isa = "sse41",
-    .gemm = {.layout = &oaq_layout_c4_8,
-             .rows = 4,
-             .shifted = true,
-             .exact_wide = true,
-             .i16 = oaq_gemm_i16_c4_4x8_sse41,
-             .i32 = oaq_gemm_i32_wide_4x8_sse41,
-             .cost = {5.5f, 6.0f, 11.0f}},
+    .gemms = kSse41Gemms,
+    .num_gemms = 1,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
@@ -26,44 +29,59 @@ static const OaqKernels kSse41 = {
     .output = oaq_output_sse41,
 };
 
+static const OaqGemm kAvx2Gemms[] = {{.layout = &oaq_layout_c4_16,
+                                      .rows = 6,
+                                      .shifted = true,
+                                      .exact_wide = true,
+                                      .i16 = oaq_gemm_i16_c4_6x16_avx2,
+                                      .i32 = oaq_gemm_i32_wide_6x16_avx2,
+                                      .cost = {8.0f, 8.0f, 16.0f}}};
+
 static const OaqKernels kAvx2 = {
     .isa = "avx2",
-    .gemm = {.layout = &oaq_layout_c4_16,
-             .rows = 6,
-             .shifted = true,
-             .exact_wide = true,
-             .i16 = oaq_gemm_i16_c4_6x16_avx2,
-             .i32 = oaq_gemm_i32_wide_6x16_avx2,
-             .cost = {8.0f, 8.0f, 16.0f}},
+    .gemms = kAvx2Gemms,
+    .num_gemms = 1,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
     .depthwise_cost = {0.8f, 1.0f, 1.3f},
     .output = oaq_output_avx2,
 };
+
+static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
+                                          .rows = 8,
+                                          .shifted = true,
+                                          .exact_wide = true,
+                                          .i16 = oaq_gemm_i16_c4_8x32_avx512bw,
+                                          .i32 = oaq_gemm_i32_wide_8x32_avx512bw,
+                                          .cost = {16.0f, 16.0f, 32.0f}},
+                                         {.layout = &oaq_layout_c4_16,
+                                          .rows = 6,
+                                          .shifted = true,
+                                          .exact_wide = true,
+                                          .i16 = oaq_gemm_i16_c4_6x16_avx2,
+                                          .i32 = oaq_gemm_i32_wide_6x16_avx2,
+                                          .cost = {8.0f, 8.0f, 16.0f}}};
 
 static const OaqKernels kAvx512bw = {
     .isa = "avx512bw",
-    .gemm = {.layout = &oaq_layout_c4_32,
-             .rows = 8,
-             .shifted = true,
-             .exact_wide = true,
-             .i16 = oaq_gemm_i16_c4_8x32_avx512bw,
-             .i32 = oaq_gemm_i32_wide_8x32_avx512bw,
-             .cost = {16.0f, 16.0f, 32.0f}},
+    .gemms = kAvx512bwGemms,
+    .num_gemms = 2,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
     .depthwise_cost = {0.8f, 1.0f, 1.3f},
     .output = oaq_output_avx512bw,
 };
+
+static const OaqGemm kVnniGemms[] = {
+    {.layout = &oaq_layout_c4_32, .rows = 8, .shifted = true, .i32 = oaq_gemm_i32_c4_8x32_vnni},
+    {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_vnni256}};
 
 static const OaqKernels kVnni = {
     .isa = "vnni",
-    .gemm = {.layout = &oaq_layout_c4_32,
-             .rows = 8,
-             .shifted = true,
-             .i32 = oaq_gemm_i32_c4_8x32_vnni},
+    .gemms = kVnniGemms,
+    .num_gemms = 2,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
@@ -71,12 +89,13 @@ static const OaqKernels kVnni = {
     .output = oaq_output_avx512bw,
 };
 
+static const OaqGemm kVnni256Gemms[] = {
+    {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_vnni256}};
+
 static const OaqKernels kVnni256 = {
     .isa = "vnni256",
-    .gemm = {.layout = &oaq_layout_c4_16,
-             .rows = 6,
-             .shifted = true,
-             .i32 = oaq_gemm_i32_c4_6x16_vnni256},
+    .gemms = kVnni256Gemms,
+    .num_gemms = 1,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,
@@ -84,12 +103,13 @@ static const OaqKernels kVnni256 = {
     .output = oaq_output_avx2,
 };
 
+static const OaqGemm kAvxVnniGemms[] = {
+    {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_avxvnni}};
+
 static const OaqKernels kAvxVnni = {
     .isa = "avxvnni",
-    .gemm = {.layout = &oaq_layout_c4_16,
-             .rows = 6,
-             .shifted = true,
-             .i32 = oaq_gemm_i32_c4_6x16_avxvnni},
+    .gemms = kAvxVnniGemms,
+    .num_gemms = 1,
     .depthwise_layout = &oaq_layout_channel,
     .depthwise_i16 = oaq_depthwise_i16_scalar,
     .depthwise_i32 = oaq_depthwise_i32_scalar,

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/image_lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/size.h"
+
+enum { kCopyBytes = 64 * 1024 };
+
+bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
+                          const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error) {
+  const size_t segment = (size_t)width->filter * channels;
+  const size_t step = oaq_layout_step(gemm->layout);
+  const size_t count = (size_t)height->filter;
+  *lines = (OaqImageLines){.height = *height,
+                           .width = *width,
+                           .channels = channels,
+                           .offsets = calloc(count, sizeof(*lines->offsets)),
+                           .wide_offsets = calloc(count, sizeof(*lines->wide_offsets)),
+                           .segment_steps = segment % step == 0 ? segment / step : 0,
+                           .wide = wide};
+  if (lines->offsets == NULL || lines->wide_offsets == NULL) {
+    oaq_image_lines_free(lines);
+    return oaq_fail(error, "out of memory for a filter of %zu lines", count);
+  }
+  return true;
+}
+
+static void free_copies(OaqImageLines* lines) {
+  for (size_t i = 0; i < lines->num_copies; ++i) {
+    free(lines->copies[i].codes);
+    free(lines->copies[i].wide);
+  }
+  free(lines->copies);
+  lines->copies = NULL;
+  lines->num_copies = 0;
+}
+
+void oaq_image_lines_free(OaqImageLines* lines) {
+  free_copies(lines);
+  free(lines->offsets);
+  free(lines->wide_offsets);
+  *lines = (OaqImageLines){0};
+}
+
+// Input lines that `count` lines of outputs see.
+static size_t seen_lines(const OaqWindow* height, size_t count) {
+  return (count - 1) * (size_t)height->stride +
+         (size_t)(height->filter - 1) * (size_t)height->dilation + 1;
+}
+
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t columns, size_t count, OaqError* error) {
+  free_copies(lines);
+  lines->columns = columns;
+  lines->max_lines = 1;
+  if (columns == 0) return true;
+  size_t pixels = 0;
+  size_t size = 0;
+  const bool fits =
+      oaq_size_multiply(columns - 1, (size_t)lines->width.stride, &pixels) &&
+      oaq_size_multiply(pixels + (size_t)lines->width.filter, lines->channels, &lines->pitch) &&
+      oaq_size_multiply(lines->pitch, seen_lines(&lines->height, 1), &size) && size < SIZE_MAX / 4;
+  if (!fits) return oaq_fail(error, "lines of %zu outputs are too long", columns);
+  while (seen_lines(&lines->height, lines->max_lines + 1) * lines->pitch <= kCopyBytes) {
+    ++lines->max_lines;
+  }
+  size = seen_lines(&lines->height, lines->max_lines) * lines->pitch + OAQ_ROW_SLACK;
+  for (size_t i = 0; i < (size_t)lines->height.filter; ++i) {
+    lines->offsets[i] = i * (size_t)lines->height.dilation * lines->pitch;
+    lines->wide_offsets[i] = lines->offsets[i] * sizeof(int16_t);
+  }
+  lines->copies = calloc(count, sizeof(*lines->copies));
+  if (lines->copies == NULL) return oaq_fail(error, "out of memory for %zu threads", count);
+  lines->num_copies = count;
+  for (size_t i = 0; i < count; ++i) {
+    lines->copies[i].codes = calloc(size, 1);
+    if (lines->wide) lines->copies[i].wide = calloc(size, sizeof(int16_t));
+    if (lines->copies[i].codes == NULL || (lines->wide && lines->copies[i].wide == NULL)) {
+      free_copies(lines);
+      return oaq_fail(error, "out of memory for lines of %zu outputs", columns);
+    }
+  }
+  return true;
+}
+
+static void copy_line(const OaqImageLines* lines, const OaqImage* image, int64_t y, int32_t shift,
+                      uint8_t* out) {
+  const uint8_t zero = (uint8_t)(image->zero_point - shift);
+  const int64_t pixels = (int64_t)(lines->pitch / lines->channels);
+  if (y < 0 || y >= image->height) {
+    memset(out, zero, lines->pitch);
+    return;
+  }
+  const int64_t before = image->pad_left < pixels ? image->pad_left : pixels;
+  const int64_t rest = pixels - before;
+  const int64_t inside = image->width < rest ? image->width : rest;
+  const size_t from = (size_t)before * lines->channels;
+  const size_t size = (size_t)inside * lines->channels;
+  const int8_t* line = image->codes + (size_t)y * (size_t)image->width * image->channels;
+  memset(out, zero, from);
+  if (shift == 0) {
+    memcpy(out + from, line, size);
+  } else {
+    oaq_shift_codes(line, size, shift, out + from);
+  }
+  memset(out + from + size, zero, lines->pitch - from - size);
+}
+
+void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,
+                          const OaqImage* image, size_t first, size_t count, int32_t shift) {
+  const size_t seen = seen_lines(&lines->height, count);
+  const int64_t top = (int64_t)first * lines->height.stride - image->pad_top;
+  for (size_t i = 0; i < seen; ++i) {
+    copy_line(lines, image, top + (int64_t)i, shift, copy->codes + i * lines->pitch);
+  }
+  // Shifted codes are not negative.
+  for (size_t i = 0; copy->wide != NULL && i < seen * lines->pitch; ++i) {
+    copy->wide[i] = copy->codes[i];
+  }
+}
+
+OaqInput oaq_image_lines_input(const OaqImageLines* lines, const OaqLineCopy* copy, size_t count) {
+  const size_t stride = (size_t)lines->width.stride * lines->channels;
+  const size_t line_stride = (size_t)lines->height.stride * lines->pitch;
+  const size_t segments = (size_t)lines->height.filter;
+  // A wide step is two products.
+  const size_t wide_steps = (size_t)lines->width.filter * lines->channels / 2;
+  return (OaqInput){
+      .codes = {copy->codes, stride, lines->offsets, segments, lines->segment_steps},
+      .wide = {copy->wide, stride * sizeof(int16_t), lines->wide_offsets, segments, wide_steps},
+      .line_stride = line_stride,
+      .wide_line_stride = line_stride * sizeof(int16_t),
+      .lines = count,
+      .columns = lines->columns};
+}
+
+void oaq_image_lines_gather(const OaqImageLines* lines, const OaqLineCopy* copy, size_t line,
+                            size_t column, uint8_t* out) {
+  const size_t segment = (size_t)lines->width.filter * lines->channels;
+  const uint8_t* from = copy->codes + line * (size_t)lines->height.stride * lines->pitch +
+                        column * (size_t)lines->width.stride * lines->channels;
+  for (size_t i = 0; i < (size_t)lines->height.filter; ++i, out += segment) {
+    if (segment <= OAQ_ROW_SLACK) {
+      // What this writes too much, the next segment or row overwrites.
+      memcpy(out, from + lines->offsets[i], OAQ_ROW_SLACK);
+    } else {
+      memcpy(out, from + lines->offsets[i], segment);
+    }
+  }
+}

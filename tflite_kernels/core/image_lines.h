@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_IMAGE_LINES_H_
+#define OAQ_CORE_IMAGE_LINES_H_
+
+#include "core/gemm.h"
+#include "core/window.h"
+
+// Lines of an image, copied as kernels want them: padded, shifted, and widened where some tile is
+// wide. A row of the product, what one output sees, is then one piece of memory for each line of
+// the filter, and rows of neighbouring outputs overlap: nothing is gathered.
+
+// Where an image and a filter on it are, in pixels.
+typedef struct OaqImage {
+  const int8_t* codes;  // [height][width][channels]
+  int32_t height, width, pad_top, pad_left;
+  size_t channels;
+  int32_t zero_point;
+} OaqImage;
+
+// A worker's copy.
+typedef struct OaqLineCopy {
+  uint8_t* codes;
+  int16_t* wide;  // NULL where no tile wants it
+} OaqLineCopy;
+
+typedef struct OaqImageLines {
+  OaqWindow height, width;
+  size_t channels;
+  size_t* offsets;       // [height.filter]: of a row's segments, in codes
+  size_t* wide_offsets;  // the same in bytes of the wide copy
+  size_t segment_steps;  // 0: segments are no whole steps, rows have to be gathered from the copy
+  bool wide;
+  OaqLineCopy* copies;
+  size_t num_copies;
+  // For the shape.
+  size_t pitch;      // codes in a copied line
+  size_t max_lines;  // of outputs, that one copy is for
+  size_t columns;    // outputs in a line
+} OaqImageLines;
+
+// Whether a filter's taps lie side by side in a line.
+static inline bool oaq_image_lines_fit(const OaqWindow* width) { return width->dilation == 1; }
+
+bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
+                          const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error);
+
+// For `columns` outputs a line, and `count` workers. Copies stay in a second-level cache, one line
+// of outputs at least.
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t columns, size_t count, OaqError* error);
+void oaq_image_lines_free(OaqImageLines* lines);
+
+// Copies what `count` <= max_lines lines of outputs from `first` on see, less `shift`.
+void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,
+                          const OaqImage* image, size_t first, size_t count, int32_t shift);
+
+// The copy as rows of the product, where segments are whole steps.
+OaqInput oaq_image_lines_input(const OaqImageLines* lines, const OaqLineCopy* copy, size_t count);
+
+// Row `column` of line `line` of the copy, gathered into `out`.
+void oaq_image_lines_gather(const OaqImageLines* lines, const OaqLineCopy* copy, size_t line,
+                            size_t column, uint8_t* out);
+
+#endif  // OAQ_CORE_IMAGE_LINES_H_
