@@ -84,7 +84,7 @@ static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntr
   entry->claimed = true;
   entry->isa = kernels->isa;
   const bool depthwise = op->options.kind == OAQ_DEPTHWISE_CONV_2D;
-  entry->layout = depthwise ? kernels->depthwise_layout : kernels->gemm.layout;
+  entry->layout = depthwise ? kernels->depthwise->layout : kernels->gemm.layout;
   entry->summary = *oaq_op_summary(op);
   entry->range = op->range;
   entry->checked = op->check_range;
