@@ -87,6 +87,7 @@ static void free_scratch(OaqDepthwiseConv2d* op) {
   for (size_t i = 0; i < op->num_scratch; ++i) {
     free(op->scratch[i].memory);
     free(op->scratch[i].held);
+    free(op->scratch[i].under);
     free(op->scratch[i].taps);
     free(op->scratch[i].codes);
   }
@@ -145,8 +146,12 @@ static bool make_scratch(const OaqDepthwiseConv2d* op, OaqDepthwiseScratch* scra
   if (!oaq_size_multiply(height, op->row_size, &size) || size > SIZE_MAX - kAlignment) return false;
   *scratch = (OaqDepthwiseScratch){.memory = calloc(1, size + kAlignment),
                                    .held = calloc(height, sizeof(*scratch->held)),
+                                   .under = calloc(height, sizeof(*scratch->under)),
                                    .taps = calloc(taps, sizeof(*scratch->taps))};
-  if (scratch->memory == NULL || scratch->held == NULL || scratch->taps == NULL) return false;
+  if (scratch->memory == NULL || scratch->held == NULL || scratch->under == NULL ||
+      scratch->taps == NULL) {
+    return false;
+  }
   scratch->rows = align(scratch->memory);
   if (!gathers(op)) return true;
   scratch->codes = calloc(taps, layout->channels_per_tile * sizeof(*scratch->codes));
@@ -245,12 +250,16 @@ static void copy_pixels(const Run* run, const Channels* channels, size_t columns
   const OaqDepthwiseConv2d* op = run->op;
   const size_t per_tile = op->packed.layout->channels_per_tile;
   const size_t pixel = op->params.input_channels;
-  size_t whole = 0;
-  if (op->params.depth_multiplier == 1) {
-    // A tile with fewer channels reads the next pixel's as well, for padded weights, but for the
-    // last pixels of the input.
+  size_t whole = columns;
+  if (op->params.depth_multiplier > 1) {
+    whole = 0;
+  } else if (channels->count < per_tile) {
+    // Such a tile reads the next pixel's channels as well, for padded weights, unless the input
+    // ends there.
     const size_t left = (size_t)(run->input_end - in) - channels->first;
     whole = left < per_tile ? 0 : oaq_min_size(columns, (left - per_tile) / pixel + 1);
+  }
+  if (whole > 0) {
     channels->form->copy(whole, in + channels->first, pixel, op->packed.shift, out);
   }
   if (whole < columns) {
@@ -269,49 +278,56 @@ static void copy_row(const Run* run, const Channels* channels, const int8_t* ima
   const int64_t over = x + count - op->input_width;
   const int64_t after = over > 0 ? (over < count - before ? over : count - before) : 0;
   const size_t inside = (size_t)(count - before - after);
-  form->copy((size_t)before, op->padding, 0, op->packed.shift, out);
+  if (before > 0) form->copy((size_t)before, op->padding, 0, op->packed.shift, out);
   out += (size_t)before * form->pixel;
   if (inside > 0) {
     const int64_t first = y * op->input_width + x + before;
     copy_pixels(run, channels, inside, image + (size_t)first * op->params.input_channels, out);
   }
   out += inside * form->pixel;
-  form->copy((size_t)after, op->padding, 0, op->packed.shift, out);
+  if (after > 0) form->copy((size_t)after, op->padding, 0, op->packed.shift, out);
 }
 
-// Points `taps` at the copied rows under the filter of output row oy, from output column ox on;
-// copies those that are not held yet.
-static void find_taps(const Run* run, const Channels* channels, const int8_t* image, size_t oy,
+// Finds the rows under the filter of output row oy, from output column ox on, for `columns`
+// outputs; copies those that are not held yet.
+static void find_rows(const Run* run, const Channels* channels, const int8_t* image, size_t oy,
                       size_t ox, size_t columns, const OaqDepthwiseScratch* scratch) {
   const OaqDepthwiseConv2d* op = run->op;
   const OaqDepthwiseConv2dParams* params = &op->params;
   const size_t height = (size_t)params->height.filter;
-  const size_t dilation = (size_t)params->width.dilation;
   const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
   const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
-  const size_t under = (columns - 1) * (size_t)params->width.stride +
-                       ((size_t)params->width.filter - 1) * dilation + 1;
+  const size_t columns_under = (columns - 1) * (size_t)params->width.stride +
+                               ((size_t)params->width.filter - 1) * (size_t)params->width.dilation +
+                               1;
+  for (size_t i = 0; i < height; ++i) {
+    const int64_t y = top + (int64_t)i * params->height.dilation;
+    if (y < 0 || y >= op->input_height) {
+      scratch->under[i] = channels->wide ? op->wide_padding_row : op->padding_row;
+      continue;
+    }
+    // Rows under one filter never share a place, for they are a dilation apart.
+    const size_t place = (size_t)((uint32_t)y / (uint32_t)params->height.dilation) % height;
+    char* row = scratch->rows + place * op->row_size;
+    if (scratch->held[place] != y) {
+      copy_row(run, channels, image, y, left, columns_under, row);
+      scratch->held[place] = y;
+    }
+    scratch->under[i] = row;
+  }
+}
+
+// Points `taps` at their pixels in the rows that were found, for the first output.
+static void find_taps(const OaqDepthwiseConv2d* op, const Channels* channels,
+                      const OaqDepthwiseScratch* scratch) {
+  const size_t step = (size_t)op->params.width.dilation * channels->form->pixel;
   const size_t taps = op->packed.products;
   for (size_t t = 0; t < taps; ++t) {
-    const OaqTap tap = op->order[t];
-    const int64_t y = top + (int64_t)tap.row * params->height.dilation;
-    const char* row = channels->wide ? op->wide_padding_row : op->padding_row;
-    if (y >= 0 && y < op->input_height) {
-      // Rows under one filter never share a place, for they are a dilation apart.
-      const size_t place = (size_t)(y / params->height.dilation) % height;
-      char* copied = scratch->rows + place * op->row_size;
-      if (scratch->held[place] != y) {
-        copy_row(run, channels, image, y, left, under, copied);
-        scratch->held[place] = y;
-      }
-      row = copied;
-    }
-    scratch->taps[t] = row + tap.column * dilation * channels->form->pixel;
+    scratch->taps[t] = scratch->under[op->order[t].row] + op->order[t].column * step;
   }
   // What pads the last step has zero weights.
-  for (size_t t = taps; t < op->packed.steps * op->packed.layout->per_lane; ++t) {
-    scratch->taps[t] = scratch->taps[taps - 1];
-  }
+  const size_t padded = op->packed.steps * op->packed.layout->per_lane;
+  for (size_t t = taps; t < padded; ++t) scratch->taps[t] = scratch->taps[taps - 1];
 }
 
 static void forget_rows(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch) {
@@ -396,7 +412,8 @@ static void run_columns(const Run* run, const Channels* channels, size_t index, 
       oaq_count_depthwise(op->packed.layout, &tile->drains, scratch->codes, tile->weights);
     }
 #endif
-    find_taps(run, channels, image, oy, ox, columns, scratch);
+    find_rows(run, channels, image, oy, ox, columns, scratch);
+    find_taps(op, channels, scratch);
     multiply(op, tile, channels, int16, columns, scratch->taps, acc);
   }
   op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile,
