@@ -56,7 +56,7 @@ _WRITE_ZEROS = frozenset(("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND"))
 _LIMITS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 _ALONE = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _FUSING = frozenset((*_OURS.values(), "ADD", "SUB", "MUL"))
-_PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1}
+_PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2}
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Bound:
       low, high: the input's activation range, padding included.
       matrices: weight codes, [channels][products] for each group of a grouped convolution and for
         each phase of the stride of a transposed one, else a single matrix.
+      taps: height and width of a depthwise filter.
     """
 
     subgraph: int
@@ -77,6 +78,7 @@ class Bound:
     low: int
     high: int
     matrices: list[list[list[int]]]
+    taps: tuple[int, int] = (1, 1)
 
     @property
     def layouts(self) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ class Bound:
         ]
 
     def saturates(self, rows: list[list[int]]) -> bool:
-        """Whether some pair of products may leave int16 for a tile of the layout c4."""
+        """Whether some pair of neighbours' products may leave int16 in a tile."""
         width = self.high - self.low
         sums = [sum_ for row in rows for sum_ in _pair_sums(row)]
         return any(width * up > 32767 or width * down > 32768 for up, down in sums)
@@ -185,7 +187,8 @@ def bounds(path: str | Path | bytes) -> list[Bound]:
                 low, high = min(low, zero), max(high, zero)
             name = output.name.decode() if output.name else f"tensor {operator.outputs[0]}"
             matrices = _matrices(kind, operator, codes, graph.tensors[source].shape[-1])
-            found.append(Bound(position, op, name, kind, low, high, matrices))
+            taps = codes.shape[1:3] if kind == "DEPTHWISE_CONV_2D" else (1, 1)
+            found.append(Bound(position, op, name, kind, low, high, matrices, taps))
     return found
 
 
@@ -257,7 +260,10 @@ def _check_plan(plan: Any, layers: list[Bound]) -> Iterator[str]:
         if entry["tiles"] != len(tiles):
             yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {len(tiles)}"
             continue
-        if entry["layout"] == "c4":
+        if entry["layout"] == "channel_pairs":
+            order = _pairs_of_taps(*layer.taps)
+            tiles = [[[row[tap] for tap in order] for row in rows] for rows in tiles]
+        if _PRODUCTS_OF_A_STEP[entry["layout"]] == 2:
             tiles = [rows for rows in tiles if not layer.saturates(rows)]
         drains, depth = layer.drains(entry["layout"], tiles)
         planned = (entry["tiles_int16"], entry["drains"], entry["depth"])
@@ -289,9 +295,22 @@ def _matrices(kind: str, operator: Any, codes: Any, depth: int) -> list[list[lis
     return [p.reshape(len(p), -1).astype(int).tolist() for p in parts if p.size]
 
 
+def _pairs_of_taps(height: int, width: int) -> list[int]:
+    """Taps of a depthwise filter, row by row in the file, as a lane adds two of them a step.
+
+    Rows 0 and 1 in pairs from column to column, then rows 2 and 3; an odd last row by itself.
+    """
+    return [
+        row * width + column
+        for top in range(0, height, 2)
+        for column in range(width)
+        for row in range(top, min(top + 2, height))
+    ]
+
+
 def _lanes(row: list[int], layout: str) -> list[list[int]]:
     """The products of one output channel by lane, in the order in which each lane adds them."""
-    if layout == "channel":
+    if layout in ("channel", "channel_pairs"):
         return [row]
     if layout == "c8":
         return [row[lane::8] for lane in range(8) if lane < len(row)]

@@ -25,3 +25,13 @@ oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vnni"
   core/vnni/gemm_i32_c4_8x32_vnni.c)
 oaq_add_kernels("-mavx2;-mavxvnni"
   core/vnni/gemm_i32_c4_6x16_avxvnni.c)
+
+foreach(name i16 i16_3x3 i16_5x5 i32 i32_3x3 i32_5x5 copy)
+  oaq_add_kernels("-msse4.1" core/sse41/depthwise_${name}_sse41.c)
+  oaq_add_kernels("-mavx2" core/avx2/depthwise_${name}_avx2.c)
+  oaq_add_kernels("-mavx512bw;-mavx512vl" core/avx512bw/depthwise_${name}_avx512bw.c)
+endforeach()
+target_sources(oaq PRIVATE
+  core/avx2/depthwise_avx2.c
+  core/avx512bw/depthwise_avx512bw.c
+  core/sse41/depthwise_sse41.c)

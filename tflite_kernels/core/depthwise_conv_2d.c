@@ -6,64 +6,187 @@
 
 #include "core/size.h"
 
+// Copied rows start at multiples of it: no vector load crosses a cache line.
+enum { kAlignment = 64 };
+
+// Of a copied row. A dilation that asks for more has nearly all of its taps in the padding.
+enum { kRowBytes = 1 << 24 };
+
+// Of the input that a part reads: what all of its tiles find in the second-level cache.
+enum { kPartBytes = 128 * 1024 };
+
+static const OaqDepthwiseFilter* find_filter(const OaqDepthwise* depthwise,
+                                             const OaqDepthwiseConv2dParams* params) {
+  for (size_t i = 0; i < depthwise->num_filters; ++i) {
+    const OaqDepthwiseFilter* filter = &depthwise->filters[i];
+    if (filter->height == params->height.filter && filter->width == params->width.filter &&
+        filter->stride == params->width.stride && params->width.dilation == 1) {
+      return filter;
+    }
+  }
+  return NULL;
+}
+
+// Packs the weights in the order of the layout's taps.
+static bool pack(OaqDepthwiseConv2d* op, const int8_t* weights, const void* bias,
+                 const OaqPlanner* planner, OaqError* error) {
+  const OaqDepthwise* depthwise = op->kernels->depthwise;
+  const size_t width = (size_t)op->params.width.filter;
+  const size_t taps = (size_t)op->params.height.filter * width;
+  const size_t channels = op->params.input_channels * op->params.depth_multiplier;
+  op->order = calloc(taps, sizeof(*op->order));
+  int8_t* ordered = calloc(taps, channels);
+  if (op->order == NULL || ordered == NULL) {
+    free(ordered);
+    return oaq_fail(error, "out of memory for %zu taps of %zu channels", taps, channels);
+  }
+  oaq_depthwise_order(depthwise->layout, (size_t)op->params.height.filter, width, op->order);
+  for (size_t t = 0; t < taps; ++t) {
+    const OaqTap tap = op->order[t];
+    memcpy(ordered + t * channels, weights + (tap.row * width + tap.column) * channels, channels);
+  }
+  const OaqWeights matrix = {ordered, channels, taps, 1, channels};
+  const OaqPacking packing = {.layout = depthwise->layout,
+                              .cost = op->filter != NULL ? &op->filter->cost : &depthwise->cost,
+                              .int16 = true,
+                              .shifted = depthwise->shifted,
+                              .exact_wide = depthwise->exact_wide};
+  const bool packed = oaq_pack(&matrix, bias, op->params.input_zero_point, op->params.input_range,
+                               &packing, planner, &op->packed, &op->summary, error);
+  free(ordered);
+  return packed;
+}
+
 bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const int8_t* weights,
                                   const void* bias, const OaqPlanner* planner,
                                   OaqDepthwiseConv2d* op, OaqError* error) {
-  *op = (OaqDepthwiseConv2d){
-      .params = *params, .kernels = planner->kernels, .threads = planner->threads};
-  const size_t taps = (size_t)params->height.filter * (size_t)params->width.filter;
+  const OaqDepthwise* depthwise = planner->kernels->depthwise;
+  *op = (OaqDepthwiseConv2d){.params = *params,
+                             .kernels = planner->kernels,
+                             .filter = find_filter(depthwise, params),
+                             .threads = planner->threads};
   const size_t channels = params->input_channels * params->depth_multiplier;
-  const OaqWeights matrix = {weights, channels, taps, 1, channels};
-  const OaqPacking packing = {.layout = planner->kernels->depthwise_layout,
-                              .cost = &planner->kernels->depthwise_cost,
-                              .int16 = true};
-  if (!oaq_pack(&matrix, bias, params->input_zero_point, params->input_range, &packing, planner,
-                &op->packed, &op->summary, error)) {
+  if (!oaq_output_stage_init(&params->requantize, channels, &op->stage, error) ||
+      !pack(op, weights, bias, planner, error)) {
+    oaq_depthwise_conv_2d_free(op);
     return false;
   }
-  op->padding = malloc(params->input_channels);
+  op->any_codes = planner->any_codes;
+  const size_t per_tile = depthwise->layout->channels_per_tile;
+  const size_t padding = params->input_channels < per_tile ? per_tile : params->input_channels;
+  op->padding = malloc(padding);
   if (op->padding == NULL) {
     oaq_depthwise_conv_2d_free(op);
     return oaq_fail(error, "out of memory for %zu channels", channels);
   }
-  memset(op->padding, params->input_zero_point, params->input_channels);
+  memset(op->padding, params->input_zero_point, padding);
   return true;
 }
 
-static void free_scratch(OaqDepthwiseScratch* scratch) {
-  free(scratch->taps);
-  free(scratch->copied_taps);
-  free(scratch->copied);
+static void free_scratch(OaqDepthwiseConv2d* op) {
+  for (size_t i = 0; i < op->num_scratch; ++i) {
+    free(op->scratch[i].memory);
+    free(op->scratch[i].held);
+    free(op->scratch[i].under);
+    free(op->scratch[i].taps);
+    free(op->scratch[i].codes);
+  }
+  free(op->scratch);
+  free(op->padding_memory);
+  op->scratch = NULL;
+  op->num_scratch = 0;
+  op->padding_memory = NULL;
 }
 
 void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op) {
+  free_scratch(op);
   oaq_packed_free(&op->packed);
-  for (size_t i = 0; i < op->num_scratch; ++i) free_scratch(&op->scratch[i]);
-  free(op->scratch);
+  oaq_output_stage_free(&op->stage);
+  free(op->order);
   free(op->padding);
   *op = (OaqDepthwiseConv2d){0};
 }
 
-static bool reserve_scratch(OaqDepthwiseConv2d* op, size_t count, OaqError* error) {
-  if (count <= op->num_scratch) return true;
-  const size_t taps = op->packed.products;
-  OaqDepthwiseScratch* grown = realloc(op->scratch, count * sizeof(*grown));
-  if (grown == NULL) return oaq_fail(error, "out of memory for %zu threads", count);
-  op->scratch = grown;
-  for (; op->num_scratch < count; ++op->num_scratch) {
-    OaqDepthwiseScratch scratch = {.taps = calloc(taps, sizeof(*scratch.taps)),
-                                   .copied_taps = calloc(taps, sizeof(*scratch.copied_taps)),
-                                   .copied = calloc(taps, OAQ_DEPTHWISE_CHANNELS)};
-    if (scratch.taps == NULL || scratch.copied_taps == NULL || scratch.copied == NULL) {
-      free_scratch(&scratch);
-      return oaq_fail(error, "out of memory for %zu taps", taps);
-    }
-    for (size_t t = 0; t < taps; ++t) {
-      scratch.copied_taps[t] = scratch.copied + t * OAQ_DEPTHWISE_CHANNELS;
-    }
-    grown[op->num_scratch] = scratch;
+static char* align(void* memory) {
+  return (char*)memory + (kAlignment - (uintptr_t)memory % kAlignment) % kAlignment;
+}
+
+static bool make_padding_rows(OaqDepthwiseConv2d* op) {
+  const OaqDepthwise* depthwise = op->kernels->depthwise;
+  const size_t rows = op->packed.any_wide ? 2 : 1;
+  size_t size = 0;
+  if (!oaq_size_multiply(rows, op->row_size, &size) || size > SIZE_MAX - kAlignment) return false;
+  op->padding_memory = calloc(1, size + kAlignment);
+  if (op->padding_memory == NULL) return false;
+  op->padding_row = align(op->padding_memory);
+  op->wide_padding_row = op->padding_row + op->row_size;
+  const int32_t shift = op->packed.shift;
+  depthwise->form.copy(op->row_columns, op->padding, 0, shift, op->padding_row);
+  if (op->packed.any_wide) {
+    depthwise->wide_form.copy(op->row_columns, op->padding, 0, shift, op->wide_padding_row);
   }
   return true;
+}
+
+// Whether some codes are gathered for one output position at a time, which no kernel reads.
+static bool gathers(const OaqDepthwiseConv2d* op) {
+#ifdef OAQ_COUNT_OVERFLOWS
+  (void)op;
+  return true;
+#else
+  return op->scattered || (op->any_codes && op->kernels->depthwise->shifted);
+#endif
+}
+
+static bool make_scratch(const OaqDepthwiseConv2d* op, OaqDepthwiseScratch* scratch) {
+  const size_t height = (size_t)op->params.height.filter;
+  const OaqLayout* layout = op->packed.layout;
+  const size_t taps = op->packed.steps * layout->per_lane;
+  size_t size = 0;
+  if (!oaq_size_multiply(height, op->row_size, &size) || size > SIZE_MAX - kAlignment) return false;
+  *scratch = (OaqDepthwiseScratch){.memory = calloc(1, size + kAlignment),
+                                   .held = calloc(height, sizeof(*scratch->held)),
+                                   .under = calloc(height, sizeof(*scratch->under)),
+                                   .taps = calloc(taps, sizeof(*scratch->taps))};
+  if (scratch->memory == NULL || scratch->held == NULL || scratch->under == NULL ||
+      scratch->taps == NULL) {
+    return false;
+  }
+  scratch->rows = align(scratch->memory);
+  if (!gathers(op)) return true;
+  scratch->codes = calloc(taps, layout->channels_per_tile * sizeof(*scratch->codes));
+  return scratch->codes != NULL;
+}
+
+// Rows for each worker, and of padding.
+static bool reserve_rows(OaqDepthwiseConv2d* op, OaqError* error) {
+  const OaqDepthwiseConv2dParams* params = &op->params;
+  const OaqDepthwise* depthwise = op->kernels->depthwise;
+  free_scratch(op);
+  const size_t pixel = op->packed.any_wide ? depthwise->wide_form.pixel : depthwise->form.pixel;
+  size_t size = 0;
+  size_t before = 0;
+  size_t under = 0;
+  bool made =
+      oaq_size_multiply(op->segment_columns, (size_t)params->width.stride, &before) &&
+      oaq_size_multiply((size_t)params->width.filter, (size_t)params->width.dilation, &under) &&
+      before <= SIZE_MAX - under - 1;
+  // One more than the columns under the filter: kernels read pairs.
+  op->row_columns = before + under + 1;
+  made = made && oaq_size_multiply(op->row_columns, pixel, &size) && size <= SIZE_MAX - kAlignment;
+  op->row_size = oaq_ceil_div(size, kAlignment) * kAlignment;
+  op->scattered = !made || op->row_size > kRowBytes;
+  if (op->scattered) op->row_size = 0;
+  made = op->scattered || make_padding_rows(op);
+  op->scratch = made ? calloc(op->split.workers, sizeof(*op->scratch)) : NULL;
+  made = op->scratch != NULL;
+  for (size_t i = 0; made && i < op->split.workers; ++i) {
+    ++op->num_scratch;
+    made = make_scratch(op, &op->scratch[i]);
+  }
+  if (made) return true;
+  free_scratch(op);
+  return oaq_fail(error, "out of memory for rows of %zu columns", op->row_columns);
 }
 
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
@@ -76,103 +199,275 @@ bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_
       !oaq_window_output(&op->params.width, width, &op->output_width, &op->pad_left, error)) {
     return false;
   }
-  size_t rows = 0;
-  if (!oaq_size_multiply((size_t)op->output_height, (size_t)op->output_width, &rows) ||
-      !oaq_size_multiply(rows, (size_t)batch, &rows)) {
+  size_t outputs = 0;
+  if (!oaq_size_multiply((size_t)op->output_height, (size_t)op->output_width, &outputs) ||
+      !oaq_size_multiply(outputs, (size_t)batch, &outputs)) {
     return oaq_fail(error, "%d images of %d by %d outputs are too many", batch, op->output_height,
                     op->output_width);
   }
-  const double row_macs = (double)op->packed.products * (double)op->packed.channels;
-  op->split = oaq_split(op->threads, rows, rows, 1, op->packed.num_tiles, row_macs);
-  return reserve_scratch(op, op->split.workers, error);
+  const size_t columns = (size_t)op->output_width;
+  op->segments = oaq_ceil_div(columns, OAQ_DEPTHWISE_COLUMNS);
+  op->segment_columns = op->segments == 0 ? 0 : oaq_ceil_div(columns, op->segments);
+  const size_t rows = (size_t)batch * (size_t)op->output_height * op->segments;
+  const double macs = (double)op->packed.products * (double)op->packed.channels;
+  const double read = (double)op->segment_columns * (double)op->params.width.stride *
+                      (double)op->params.height.stride * (double)op->params.input_channels;
+  // So many that rows shared by two parts, which both copy, are few.
+  const size_t least = 4 * (size_t)op->params.height.filter;
+  const size_t most = read * (double)least > kPartBytes ? least : (size_t)(kPartBytes / (read + 1));
+  op->split = oaq_split(op->threads, rows, most, 1, op->packed.num_tiles,
+                        macs * (double)op->segment_columns);
+  return reserve_rows(op, error);
 }
 
-static void find_taps(const OaqDepthwiseConv2d* op, const int8_t* image, int32_t oy, int32_t ox,
-                      const int8_t** taps) {
-  const OaqDepthwiseConv2dParams* params = &op->params;
-  const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
-  const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
-  for (int32_t fy = 0; fy < params->height.filter; ++fy) {
-    const int64_t y = top + (int64_t)fy * params->height.dilation;
-    for (int32_t fx = 0; fx < params->width.filter; ++fx) {
-      const int64_t x = left + (int64_t)fx * params->width.dilation;
-      const bool inside = y >= 0 && y < op->input_height && x >= 0 && x < op->input_width;
-      *taps++ = inside ? image + ((size_t)y * (size_t)op->input_width + (size_t)x) *
-                                     params->input_channels
-                       : op->padding;
-    }
-  }
-}
-
-static void copy_tile(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch,
-                      size_t first_channel, size_t channels) {
-  const size_t multiplier = op->params.depth_multiplier;
-  for (size_t t = 0; t < op->packed.products; ++t) {
-    const int8_t* codes = scratch->taps[t];
-    int8_t* out = scratch->copied + t * OAQ_DEPTHWISE_CHANNELS;
-    if (multiplier == 1) {
-      memcpy(out, codes + first_channel, channels);
-    } else {
-      for (size_t c = 0; c < channels; ++c) out[c] = codes[(first_channel + c) / multiplier];
-    }
-  }
-}
-
-// One tile of channels of the output position whose taps were found.
-static void run_tile(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch, size_t index,
-                     bool any_codes, int8_t* output) {
-  const OaqPacked* packed = &op->packed;
-  const OaqTile* tile = &packed->tiles[index];
-  const bool tile_int16 = !any_codes && tile->int16;
-  const size_t first = index * OAQ_DEPTHWISE_CHANNELS;
-  const size_t channels = oaq_min_size(OAQ_DEPTHWISE_CHANNELS, packed->channels - first);
-  const bool in_place = op->params.depth_multiplier == 1 && channels == OAQ_DEPTHWISE_CHANNELS;
-  if (!in_place) copy_tile(op, scratch, first, channels);
-  const int8_t* const* taps = in_place ? scratch->taps : scratch->copied_taps;
-  const size_t offset = in_place ? first : 0;
-  const int8_t* weights = tile->weights;
-  int32_t acc[OAQ_DEPTHWISE_CHANNELS];
-  if (tile_int16) {
-    OAQ_COUNTING(oaq_count_depthwise(&tile->drains, taps, offset, weights);)
-    op->kernels->depthwise_i16(&tile->drains, taps, offset, weights, acc);
-  } else {
-    op->kernels->depthwise_i32(packed->steps, taps, offset, weights, acc);
-  }
-  const int32_t* bias = tile_int16 ? packed->bias_int16 : packed->bias_exact;
-  for (size_t c = 0; c < channels; ++c) {
-    output[first + c] =
-        oaq_requantize(&op->params.requantize, first + c, oaq_wrap_add(acc[c], bias[first + c]));
-  }
-}
+// Channels [first, first + count) of the output, in a tile whose pixels lie in `form`.
+typedef struct Channels {
+  size_t first, count;
+  const OaqDepthwiseForm* form;
+  bool wide;
+} Channels;
 
 typedef struct Run {
   const OaqDepthwiseConv2d* op;
-  const int8_t* input;
+  const int8_t *input, *input_end;
   int8_t* output;
   bool any_codes;
 } Run;
+
+// Pixels of the image from `in` on, whose tile can't be read as it lies there.
+static void copy_one_by_one(const OaqDepthwiseConv2d* op, const Channels* channels, size_t columns,
+                            const int8_t* in, char* out) {
+  int8_t codes[OAQ_MAX_TILE_CHANNELS] = {0};
+  const size_t multiplier = op->params.depth_multiplier;
+  for (size_t n = 0; n < columns; ++n, in += op->params.input_channels) {
+    for (size_t c = 0; c < channels->count; ++c) codes[c] = in[(channels->first + c) / multiplier];
+    channels->form->copy(1, codes, 0, op->packed.shift, out + n * channels->form->pixel);
+  }
+}
+
+static void copy_pixels(const Run* run, const Channels* channels, size_t columns, const int8_t* in,
+                        char* out) {
+  const OaqDepthwiseConv2d* op = run->op;
+  const size_t per_tile = op->packed.layout->channels_per_tile;
+  const size_t pixel = op->params.input_channels;
+  size_t whole = columns;
+  if (op->params.depth_multiplier > 1) {
+    whole = 0;
+  } else if (channels->count < per_tile) {
+    // Such a tile reads the next pixel's channels as well, for padded weights, unless the input
+    // ends there.
+    const size_t left = (size_t)(run->input_end - in) - channels->first;
+    whole = left < per_tile ? 0 : oaq_min_size(columns, (left - per_tile) / pixel + 1);
+  }
+  if (whole > 0) {
+    channels->form->copy(whole, in + channels->first, pixel, op->packed.shift, out);
+  }
+  if (whole < columns) {
+    copy_one_by_one(op, channels, columns - whole, in + whole * pixel,
+                    out + whole * channels->form->pixel);
+  }
+}
+
+// `columns` of row y of the image, from column x on; either may begin before it or end behind it.
+static void copy_row(const Run* run, const Channels* channels, const int8_t* image, int64_t y,
+                     int64_t x, size_t columns, char* out) {
+  const OaqDepthwiseConv2d* op = run->op;
+  const OaqDepthwiseForm* form = channels->form;
+  const int64_t count = (int64_t)columns;
+  const int64_t before = x < 0 ? (-x < count ? -x : count) : 0;
+  const int64_t over = x + count - op->input_width;
+  const int64_t after = over > 0 ? (over < count - before ? over : count - before) : 0;
+  const size_t inside = (size_t)(count - before - after);
+  if (before > 0) form->copy((size_t)before, op->padding, 0, op->packed.shift, out);
+  out += (size_t)before * form->pixel;
+  if (inside > 0) {
+    const int64_t first = y * op->input_width + x + before;
+    copy_pixels(run, channels, inside, image + (size_t)first * op->params.input_channels, out);
+  }
+  out += inside * form->pixel;
+  if (after > 0) form->copy((size_t)after, op->padding, 0, op->packed.shift, out);
+}
+
+// Finds the rows under the filter of output row oy, from output column ox on, for `columns`
+// outputs; copies those that are not held yet.
+static void find_rows(const Run* run, const Channels* channels, const int8_t* image, size_t oy,
+                      size_t ox, size_t columns, const OaqDepthwiseScratch* scratch) {
+  const OaqDepthwiseConv2d* op = run->op;
+  const OaqDepthwiseConv2dParams* params = &op->params;
+  const size_t height = (size_t)params->height.filter;
+  const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
+  const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
+  const size_t columns_under = (columns - 1) * (size_t)params->width.stride +
+                               ((size_t)params->width.filter - 1) * (size_t)params->width.dilation +
+                               1;
+  for (size_t i = 0; i < height; ++i) {
+    const int64_t y = top + (int64_t)i * params->height.dilation;
+    if (y < 0 || y >= op->input_height) {
+      scratch->under[i] = channels->wide ? op->wide_padding_row : op->padding_row;
+      continue;
+    }
+    // Rows under one filter never share a place, for they are a dilation apart.
+    const size_t place = (size_t)((uint32_t)y / (uint32_t)params->height.dilation) % height;
+    char* row = scratch->rows + place * op->row_size;
+    if (scratch->held[place] != y) {
+      copy_row(run, channels, image, y, left, columns_under, row);
+      scratch->held[place] = y;
+    }
+    scratch->under[i] = row;
+  }
+}
+
+// Points `taps` at their pixels in the rows that were found, for the first output.
+static void find_taps(const OaqDepthwiseConv2d* op, const Channels* channels,
+                      const OaqDepthwiseScratch* scratch) {
+  const size_t step = (size_t)op->params.width.dilation * channels->form->pixel;
+  const size_t taps = op->packed.products;
+  for (size_t t = 0; t < taps; ++t) {
+    scratch->taps[t] = scratch->under[op->order[t].row] + op->order[t].column * step;
+  }
+  // What pads the last step has zero weights.
+  const size_t padded = op->packed.steps * op->packed.layout->per_lane;
+  for (size_t t = taps; t < padded; ++t) scratch->taps[t] = scratch->taps[taps - 1];
+}
+
+static void forget_rows(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch) {
+  for (size_t i = 0; i < (size_t)op->params.height.filter; ++i) scratch->held[i] = -1;
+}
+
+static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Channels* channels,
+                     bool int16, size_t columns, const void* const* taps, int32_t* acc) {
+  const OaqDepthwise* depthwise = op->kernels->depthwise;
+  const OaqPacked* packed = &op->packed;
+  const size_t stride = (size_t)op->params.width.stride * channels->form->pixel;
+  if (!int16) {
+    const OaqDepthwiseI32 kernel = op->filter != NULL ? op->filter->i32 : depthwise->i32;
+    kernel(columns, packed->steps, taps, stride, tile->weights,
+           packed->bias_exact + channels->first, acc);
+    return;
+  }
+  const bool fixed = op->filter != NULL && tile->drains.num_blocks == 1;
+  const OaqDepthwiseI16 kernel = fixed ? op->filter->i16 : depthwise->i16;
+  kernel(columns, &tile->drains, taps, stride, tile->weights, packed->bias_int16 + channels->first,
+         acc);
+}
+
+// The codes under the filter at one output position, less the shift, as [taps][channels of a tile].
+static void gather(const OaqDepthwiseConv2d* op, const Channels* channels, const int8_t* image,
+                   size_t oy, size_t ox, int16_t* codes) {
+  const OaqDepthwiseConv2dParams* params = &op->params;
+  for (size_t t = 0; t < op->packed.products; ++t) {
+    const OaqTap tap = op->order[t];
+    const int64_t y = (int64_t)oy * params->height.stride - op->pad_top +
+                      (int64_t)tap.row * params->height.dilation;
+    const int64_t x = (int64_t)ox * params->width.stride - op->pad_left +
+                      (int64_t)tap.column * params->width.dilation;
+    const bool inside = y >= 0 && y < op->input_height && x >= 0 && x < op->input_width;
+    const int8_t* pixel =
+        inside ? image + (size_t)(y * op->input_width + x) * params->input_channels : op->padding;
+    for (size_t c = 0; c < channels->count; ++c) {
+      const int32_t code = pixel[(channels->first + c) / params->depth_multiplier];
+      codes[t * op->packed.layout->channels_per_tile + c] = (int16_t)(code - op->packed.shift);
+    }
+  }
+}
+
+// What no kernel reads, times the weights of any tile: codes outside the range of a shifted
+// family's int16 tile, which only an op that was registered without the delegate may meet, and
+// scattered ones.
+static void multiply_gathered(const OaqDepthwiseConv2d* op, const OaqTile* tile,
+                              const Channels* channels, const int16_t* codes, int32_t* acc) {
+  const OaqLayout* layout = op->packed.layout;
+  const size_t per_tile = layout->channels_per_tile;
+  for (size_t c = 0; c < channels->count; ++c) {
+    uint32_t sum = (uint32_t)op->packed.bias_exact[channels->first + c];
+    for (size_t t = 0; t < op->packed.products; ++t) {
+      const size_t step = t / layout->per_lane;
+      const size_t at = (step * per_tile + c) * layout->per_lane + t % layout->per_lane;
+      const int32_t q =
+          tile->wide ? ((const int16_t*)tile->weights)[at] : ((const int8_t*)tile->weights)[at];
+      sum += (uint32_t)(codes[t * per_tile + c] * q);
+    }
+    acc[c] = (int32_t)sum;
+  }
+}
+
+// The outputs of tile `index` from row oy, column ox of an image on.
+static void run_columns(const Run* run, const Channels* channels, size_t index, const int8_t* image,
+                        size_t oy, size_t ox, size_t columns, const OaqDepthwiseScratch* scratch,
+                        int8_t* output) {
+  const OaqDepthwiseConv2d* op = run->op;
+  const OaqTile* tile = &op->packed.tiles[index];
+  const size_t per_tile = op->packed.layout->channels_per_tile;
+  const bool int16 = tile->int16 && !run->any_codes;
+  _Alignas(64) int32_t acc[OAQ_DEPTHWISE_COLUMNS * OAQ_MAX_TILE_CHANNELS];
+  if (op->scattered || (tile->int16 && run->any_codes && op->kernels->depthwise->shifted)) {
+    for (size_t n = 0; n < columns; ++n) {
+      gather(op, channels, image, oy, ox + n, scratch->codes);
+      multiply_gathered(op, tile, channels, scratch->codes, acc + n * per_tile);
+    }
+  } else {
+#ifdef OAQ_COUNT_OVERFLOWS
+    for (size_t n = 0; int16 && n < columns; ++n) {
+      gather(op, channels, image, oy, ox + n, scratch->codes);
+      oaq_count_depthwise(op->packed.layout, &tile->drains, scratch->codes, tile->weights);
+    }
+#endif
+    find_rows(run, channels, image, oy, ox, columns, scratch);
+    find_taps(op, channels, scratch);
+    multiply(op, tile, channels, int16, columns, scratch->taps, acc);
+  }
+  op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile,
+                      output + channels->first, op->packed.channels);
+}
+
+// Tile `index` of one segment of the output's rows [first, end), counted over all images.
+static void run_rows(const Run* run, size_t index, size_t segment, size_t first, size_t end,
+                     const OaqDepthwiseScratch* scratch) {
+  const OaqDepthwiseConv2d* op = run->op;
+  const OaqDepthwise* depthwise = op->kernels->depthwise;
+  const size_t per_tile = op->packed.layout->channels_per_tile;
+  const bool wide = op->packed.tiles[index].wide;
+  const Channels channels = {
+      .first = index * per_tile,
+      .count = oaq_min_size(per_tile, op->packed.channels - index * per_tile),
+      .form = wide ? &depthwise->wide_form : &depthwise->form,
+      .wide = wide};
+  const size_t height = (size_t)op->output_height;
+  const size_t width = (size_t)op->output_width;
+  const size_t ox = segment * op->segment_columns;
+  const size_t columns = oaq_min_size(op->segment_columns, width - ox);
+  const size_t image_size =
+      (size_t)op->input_height * (size_t)op->input_width * op->params.input_channels;
+  forget_rows(op, scratch);
+  for (size_t row = first; row < end; ++row) {
+    if (row % height == 0) forget_rows(op, scratch);
+    run_columns(run, &channels, index, run->input + row / height * image_size, row % height, ox,
+                columns, scratch, run->output + (row * width + ox) * op->packed.channels);
+  }
+}
+
+// Of rows [0, ...) of segments, those of `segment` that come before segment number `number`.
+static size_t rows_before(size_t number, size_t segment, size_t segments) {
+  return number <= segment ? 0 : oaq_ceil_div(number - segment, segments);
+}
 
 static void run_part(void* data, size_t index, size_t worker) {
   const Run* run = data;
   const OaqDepthwiseConv2d* op = run->op;
   const OaqPart part = oaq_split_part(&op->split, index);
-  const OaqDepthwiseScratch* scratch = &op->scratch[worker];
-  const size_t width = (size_t)op->output_width;
-  const size_t positions = (size_t)op->output_height * width;
-  const size_t image_size =
-      (size_t)op->input_height * (size_t)op->input_width * op->params.input_channels;
-  for (size_t row = part.first_row; row < part.first_row + part.rows; ++row) {
-    const size_t position = row % positions;
-    find_taps(op, run->input + row / positions * image_size, (int32_t)(position / width),
-              (int32_t)(position % width), scratch->taps);
-    for (size_t tile = part.first_tile; tile < part.end_tile; ++tile) {
-      run_tile(op, scratch, tile, run->any_codes, run->output + row * op->packed.channels);
+  for (size_t tile = part.first_tile; tile < part.end_tile; ++tile) {
+    for (size_t segment = 0; segment < op->segments; ++segment) {
+      run_rows(run, tile, segment, rows_before(part.first_row, segment, op->segments),
+               rows_before(part.first_row + part.rows, segment, op->segments),
+               &op->scratch[worker]);
     }
   }
 }
 
 void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool any_codes,
                                int8_t* output) {
-  Run run = {op, input, output, any_codes};
+  const size_t input_size = (size_t)op->batch * (size_t)op->input_height * (size_t)op->input_width *
+                            op->params.input_channels;
+  Run run = {op, input, input + input_size, output, any_codes};
   oaq_threads_run(op->threads, op->split.workers, op->split.parts, run_part, &run);
 }

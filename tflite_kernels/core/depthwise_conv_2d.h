@@ -2,6 +2,7 @@
 #ifndef OAQ_CORE_DEPTHWISE_CONV_2D_H_
 #define OAQ_CORE_DEPTHWISE_CONV_2D_H_
 
+#include "core/depthwise_order.h"
 #include "core/pack.h"
 #include "core/requantize.h"
 #include "core/split.h"
@@ -19,25 +20,38 @@ typedef struct OaqDepthwiseConv2dParams {
   OaqRequantize requantize;
 } OaqDepthwiseConv2dParams;
 
-// Scratch of one worker.
+// Scratch of one worker: rows of the input, copied for one tile, that consecutive output rows
+// share.
 typedef struct OaqDepthwiseScratch {
-  const int8_t** taps;         // [taps]: the input's channels under each tap of one output position
-  const int8_t** copied_taps;  // [taps]: the rows of `copied`
-  int8_t* copied;              // [taps][OAQ_DEPTHWISE_CHANNELS]: a tile that can't be read in place
+  void* memory;
+  char* rows;          // [height.filter][row_size], in `memory`
+  int64_t* held;       // [height.filter]: which row of the image each of them is, or -1
+  const char** under;  // [height.filter]: rows under the filter, copied or of padding
+  const void** taps;   // [taps, padded to whole steps]
+  int16_t* codes;      // [the same][channels of a tile] where the op gathers
 } OaqDepthwiseScratch;
 
 typedef struct OaqDepthwiseConv2d {
   OaqDepthwiseConv2dParams params;  // requantize.channels is owned by the caller
   const OaqKernels* kernels;
+  const OaqDepthwiseFilter* filter;  // kernels for this very filter, or NULL
   OaqThreads* threads;
   OaqPacked packed;
+  OaqOutputStage stage;
   OaqPlanSummary summary;
-  int8_t* padding;               // [input_channels] times the zero point's code
-  OaqDepthwiseScratch* scratch;  // [num_scratch]
+  OaqTap* order;    // [taps]: as packed
+  bool any_codes;   // OaqPlanner's
+  int8_t* padding;  // [input_channels or a tile's, if more] times the zero point's code
+  OaqDepthwiseScratch* scratch;  // [num_scratch], for the shape
   size_t num_scratch;
-  // Set by oaq_depthwise_conv_2d_reshape.
+  // Set by oaq_depthwise_conv_2d_reshape. An output row is cut into segments of columns.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
-  OaqSplit split;  // rows of all images
+  size_t segments, segment_columns;
+  size_t row_columns, row_size;  // of a copied row, in pixels and in bytes
+  bool scattered;                // rows would be too long to copy
+  void* padding_memory;
+  char *padding_row, *wide_padding_row;  // copied rows of nothing but padding, in padding_memory
+  OaqSplit split;                        // segments of all images
 } OaqDepthwiseConv2d;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to
@@ -51,7 +65,8 @@ void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op);
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
                                    int32_t width, OaqError* error);
 
-// any_codes: the exact path throughout, for an input whose codes may leave input_range.
+// any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
+// to be made for it (OaqPlanner).
 void oaq_depthwise_conv_2d_run(OaqDepthwiseConv2d* op, const int8_t* input, bool any_codes,
                                int8_t* output);
 

@@ -16,7 +16,7 @@
 // whoever made the drain list proved that what they hold at a drain is the true value. acc receives
 // sums of products and what `bias` holds, nothing else: no zero points.
 
-enum { OAQ_MAX_GEMM_ROWS = 8, OAQ_DEPTHWISE_CHANNELS = 16 };
+enum { OAQ_MAX_GEMM_ROWS = 8 };
 
 // When a tile's lanes are drained, and what they start from.
 typedef struct OaqDrains {
@@ -48,15 +48,6 @@ typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const OaqRows* 
 typedef void (*OaqGemmI32)(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                            int32_t* acc);
 
-// acc[c] = sum_t a[t][offset + c] * b[t][c] (+ start values) for all OAQ_DEPTHWISE_CHANNELS
-// channels; a holds a pointer to the input's channels for each tap.
-typedef void (*OaqDepthwiseI16)(const OaqDrains* drains, const int8_t* const* a, size_t offset,
-                                const int8_t* b, int32_t* acc);
-
-// The same, exact for any codes.
-typedef void (*OaqDepthwiseI32)(size_t taps, const int8_t* const* a, size_t offset, const int8_t* b,
-                                int32_t* acc);
-
 // What a tile costs, in any one unit of time: int16_step a step and int16_drain a drain on the
 // int16 path, exact_step a step of the same length on the exact one.
 typedef struct OaqCost {
@@ -74,16 +65,62 @@ typedef struct OaqGemm {
   OaqCost cost;
 } OaqGemm;
 
+// DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the
+// filter are copied first, a tile's channels together, padding included, so that kernels know
+// neither borders nor strides between pixels.
+
+// Writes `columns` pixels to `out` in a form's way; reads a tile's codes for each, `stride` apart.
+typedef void (*OaqDepthwiseCopy)(size_t columns, const int8_t* in, size_t stride, int32_t shift,
+                                 void* out);
+
+// How a pixel's channels of one tile lie in a copied row; `pixel` in bytes.
+typedef struct OaqDepthwiseForm {
+  size_t pixel;
+  OaqDepthwiseCopy copy;
+} OaqDepthwiseForm;
+
+// acc[n][c] = bias[c] + sum_t a(n, t)[c] * b[t][c] (+ start values) for n < columns and all c of a
+// tile; a(n, t) is the pixel at taps[t] + n * column_stride, taps in the order of
+// oaq_depthwise_order. The pixel behind the last one of each row may be read as well.
+typedef void (*OaqDepthwiseI16)(size_t columns, const OaqDrains* drains, const void* const* taps,
+                                size_t column_stride, const int8_t* b, const int32_t* bias,
+                                int32_t* acc);
+
+// The same, exact for any codes; a wide family's b is int16.
+typedef void (*OaqDepthwiseI32)(size_t columns, size_t steps, const void* const* taps,
+                                size_t column_stride, const void* b, const int32_t* bias,
+                                int32_t* acc);
+
+// Kernels for one shape of filter whose columns are next to each other.
+typedef struct OaqDepthwiseFilter {
+  int32_t height, width, stride;  // the stride from output column to output column
+  OaqDepthwiseI16 i16;            // never drained: drains->num_blocks is 1
+  OaqDepthwiseI32 i32;
+  OaqCost cost;
+} OaqDepthwiseFilter;
+
+enum { OAQ_DEPTHWISE_COLUMNS = 64 };  // of one call, at most
+
+typedef struct OaqDepthwise {
+  const OaqLayout* layout;  // one lane a channel
+  bool shifted;             // as OaqGemm has them
+  bool exact_wide;
+  OaqDepthwiseForm form;       // of what the int16 kernels read, and the exact ones unless wide
+  OaqDepthwiseForm wide_form;  // int16 pixels for wide exact kernels
+  OaqDepthwiseI16 i16;         // any filter
+  OaqDepthwiseI32 i32;
+  OaqCost cost;
+  const OaqDepthwiseFilter* filters;
+  size_t num_filters;
+} OaqDepthwise;
+
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
   // [num_gemms], wider tiles first; an op of few output channels takes a narrower one.
   const OaqGemm* gemms;
   size_t num_gemms;
-  const OaqLayout* depthwise_layout;
-  OaqDepthwiseI16 depthwise_i16;
-  OaqDepthwiseI32 depthwise_i32;
-  OaqCost depthwise_cost;
+  const OaqDepthwise* depthwise;
   OaqOutput output;
 } OaqKernels;
 

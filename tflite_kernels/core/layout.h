@@ -6,9 +6,9 @@
 
 // A lane layout says which of an output's K products a lane sees, in which order. Products are
 // numbered in the order of the weights in the file (OHWI for CONV_2D, taps row by row for
-// DEPTHWISE_CONV_2D). A kernel takes them a step at a time: `lanes * per_lane` products, of which
-// lane l gets the `per_lane` consecutive ones that start at l * per_lane. How many output channels
-// a kernel takes at once does not change what a lane sees.
+// DEPTHWISE_CONV_2D, but see `channel` in pairs). A kernel takes them a step at a time: `lanes *
+// per_lane` products, of which lane l gets the `per_lane` consecutive ones that start at l *
+// per_lane. How many output channels a kernel takes at once does not change what a lane sees.
 typedef struct OaqLayout {
   const char* name;
   size_t lanes;
@@ -24,6 +24,9 @@ extern const OaqLayout oaq_layout_c4_16;      // the same, 16 channels a tile
 extern const OaqLayout oaq_layout_c4_32;      // the same, 32
 extern const OaqLayout oaq_layout_broadcast;  // small K: a lane is an output channel
 extern const OaqLayout oaq_layout_channel;    // depthwise: a lane is a channel, all taps
+// x86: the same, two taps a step, in the order of oaq_depthwise_order; 16 or 32 channels a tile.
+extern const OaqLayout oaq_layout_channel_pairs_16;
+extern const OaqLayout oaq_layout_channel_pairs_32;
 
 // Products in one step.
 static inline size_t oaq_layout_step(const OaqLayout* layout) {

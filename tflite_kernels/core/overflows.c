@@ -71,18 +71,25 @@ void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, c
   add_tally(drains->overflows, &tally);
 }
 
-void oaq_count_depthwise(const OaqDrains* drains, const int8_t* const* a, size_t offset,
+void oaq_count_depthwise(const OaqLayout* layout, const OaqDrains* drains, const int16_t* codes,
                          const int8_t* b) {
+  const size_t channels = layout->channels_per_tile;
   Tally tally = {0};
-  for (size_t c = 0; c < OAQ_DEPTHWISE_CHANNELS; ++c) {
-    size_t t = 0;
+  for (size_t c = 0; c < channels; ++c) {
+    size_t s = 0;
     for (size_t block = 0; block < drains->num_blocks; ++block) {
-      const size_t start = block * OAQ_DEPTHWISE_CHANNELS + c;
-      int64_t value = drains->start != NULL ? drains->true_start[start] : 0;
-      for (const size_t end = t + drains->blocks[block]; t < end; ++t) {
-        value += a[t][offset + c] * b[t * OAQ_DEPTHWISE_CHANNELS + c];
+      int64_t value = drains->start != NULL ? drains->true_start[block * channels + c] : 0;
+      bool saturated = false;
+      for (const size_t end = s + drains->blocks[block]; s < end; ++s) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < layout->per_lane; ++i) {
+          sum += codes[(s * layout->per_lane + i) * channels + c] *
+                 b[(s * channels + c) * layout->per_lane + i];
+        }
+        saturated = saturated || sum < INT16_MIN || sum > INT16_MAX;
+        value += sum;
       }
-      add_drain(&tally, value, false);
+      add_drain(&tally, value, saturated);
     }
   }
   add_tally(drains->overflows, &tally);

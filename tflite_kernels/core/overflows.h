@@ -22,15 +22,17 @@ typedef struct OaqOverflows {
 
 struct OaqDrains;
 struct OaqGemm;
+struct OaqLayout;
 struct OaqRows;
 
 // The lanes of one call of an int16 GEMM kernel; a pair that saturates counts as an overflow.
 void oaq_count_gemm(size_t rows, const struct OaqGemm* gemm, const struct OaqDrains* drains,
                     const struct OaqRows* a, const int8_t* b);
 
-// The same of a depthwise kernel's.
-void oaq_count_depthwise(const struct OaqDrains* drains, const int8_t* const* a, size_t offset,
-                         const int8_t* b);
+// The same of a depthwise kernel's at one output position; `codes` are the activations, shifted, as
+// [steps * per_lane][channels of a tile].
+void oaq_count_depthwise(const struct OaqLayout* layout, const struct OaqDrains* drains,
+                         const int16_t* codes, const int8_t* b);
 
 #else
 #define OAQ_COUNTING(...)

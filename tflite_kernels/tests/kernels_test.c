@@ -80,45 +80,6 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
   free(input);
 }
 
-static void check_depthwise(const OaqKernels* kernels, Random* random, size_t taps, OaqRange range,
-                            int mode) {
-  enum { kChannels = OAQ_DEPTHWISE_CHANNELS, kOffset = 5 };
-  int8_t* codes = test_alloc(taps * kChannels, 1);
-  int8_t* input = test_alloc(taps * (kChannels + kOffset), 1);
-  const int8_t** pointers = test_alloc(taps, sizeof(*pointers));
-  random_codes(random, -128, 127, codes, taps * kChannels);
-  const OaqWeights weights = {codes, kChannels, taps, 1, kChannels};
-  const OaqPlanner planner = {.policy = OAQ_POLICY_INT16, .kernels = kernels};
-  OaqPacked packed;
-  OaqPlanSummary summary = {0};
-  const OaqPacking packing = {
-      .layout = kernels->depthwise_layout, .cost = &kernels->depthwise_cost, .int16 = true};
-  CHECK(oaq_pack(&weights, NULL, 0, range, &packing, &planner, &packed, &summary, NULL));
-  for (size_t t = 0; t < taps; ++t) {
-    pointers[t] = input + t * (kChannels + kOffset);
-    for (size_t c = 0; c < kChannels; ++c) {
-      input[t * (kChannels + kOffset) + kOffset + c] =
-          input_code(random, range, oaq_weight(&weights, c, t), mode);
-    }
-  }
-  int32_t acc[kChannels], exact[kChannels];
-  const OaqDrains* drains = &packed.tiles[0].drains;
-  kernels->depthwise_i16(drains, pointers, kOffset, packed.tiles[0].weights, acc);
-  kernels->depthwise_i32(taps, pointers, kOffset, packed.tiles[0].weights, exact);
-  for (size_t c = 0; c < kChannels; ++c) {
-    int64_t sum = 0;
-    for (size_t t = 0; t < taps; ++t) {
-      sum += pointers[t][kOffset + c] * oaq_weight(&weights, c, t);
-    }
-    CHECK(exact[c] == sum);
-    CHECK(acc[c] + (int64_t)packed.bias_int16[c] == sum);
-  }
-  oaq_packed_free(&packed);
-  free(codes);
-  free(input);
-  free(pointers);
-}
-
 // Output stages against oaq_requantize, at sums next to halves and at the ends of int32.
 static void check_output(const OaqKernels* kernels, Random* random) {
   enum { kRows = 3, kStride = 48 };
@@ -175,7 +136,6 @@ int main(void) {
             const OaqGemm* gemm = &kernels->gemms[(size_t)round % kernels->num_gemms];
             check_gemm(kernels, gemm, &random, products, kRanges[r], mode);
           }
-          check_depthwise(kernels, &random, products, kRanges[r], mode);
         }
       }
     }

@@ -19,14 +19,19 @@ static const OaqGemm kGemm = {.layout = &oaq_layout_c8,
                               .i32 = oaq_gemm_i32_4x4_scalar,
                               .cost = GEMM_COST};
 
+static const OaqDepthwise kDepthwise = {
+    .layout = &oaq_layout_channel,
+    .form = {16, oaq_depthwise_copy_scalar},
+    .i16 = oaq_depthwise_i16_scalar,
+    .i32 = oaq_depthwise_i32_scalar,
+    // Nanoseconds a tap of sixteen channels, as above.
+    .cost = {0.8f, 1.0f, 1.3f},
+};
+
 const OaqKernels oaq_kernels_scalar = {
     .isa = "scalar",
     .gemms = &kGemm,
     .num_gemms = 1,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    // Nanoseconds a tap of sixteen channels, as above.
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &kDepthwise,
     .output = oaq_output_scalar,
 };

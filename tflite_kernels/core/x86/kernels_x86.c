@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "core/avx2/depthwise_avx2.h"
 #include "core/avx2/kernels_avx2.h"
+#include "core/avx512bw/depthwise_avx512bw.h"
 #include "core/avx512bw/kernels_avx512bw.h"
-#include "core/scalar/kernels_scalar.h"
+#include "core/sse41/depthwise_sse41.h"
 #include "core/sse41/kernels_sse41.h"
 #include "core/vnni/kernels_vnni.h"
 #include "core/x86/cpu.h"
@@ -16,16 +18,13 @@ static const OaqGemm kSse41Gemms[] = {{.layout = &oaq_layout_c4_8,
                                        .exact_wide = true,
                                        .i16 = oaq_gemm_i16_c4_4x8_sse41,
                                        .i32 = oaq_gemm_i32_wide_4x8_sse41,
-                                       .cost = {5.5f, 6.0f, 11.0f}}};
+                                       .cost = {5.5f, 8.0f, 11.0f}}};
 
 static const OaqKernels kSse41 = {
     .isa = "sse41",
     .gemms = kSse41Gemms,
     .num_gemms = 1,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_sse41,
     .output = oaq_output_sse41,
 };
 
@@ -35,16 +34,13 @@ static const OaqGemm kAvx2Gemms[] = {{.layout = &oaq_layout_c4_16,
                                       .exact_wide = true,
                                       .i16 = oaq_gemm_i16_c4_6x16_avx2,
                                       .i32 = oaq_gemm_i32_wide_6x16_avx2,
-                                      .cost = {8.0f, 8.0f, 16.0f}}};
+                                      .cost = {8.0f, 16.0f, 16.0f}}};
 
 static const OaqKernels kAvx2 = {
     .isa = "avx2",
     .gemms = kAvx2Gemms,
     .num_gemms = 1,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
 };
 
@@ -54,23 +50,20 @@ static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
                                           .exact_wide = true,
                                           .i16 = oaq_gemm_i16_c4_8x32_avx512bw,
                                           .i32 = oaq_gemm_i32_wide_8x32_avx512bw,
-                                          .cost = {16.0f, 16.0f, 32.0f}},
+                                          .cost = {16.0f, 24.0f, 32.0f}},
                                          {.layout = &oaq_layout_c4_16,
                                           .rows = 6,
                                           .shifted = true,
                                           .exact_wide = true,
                                           .i16 = oaq_gemm_i16_c4_6x16_avx2,
                                           .i32 = oaq_gemm_i32_wide_6x16_avx2,
-                                          .cost = {8.0f, 8.0f, 16.0f}}};
+                                          .cost = {8.0f, 16.0f, 16.0f}}};
 
 static const OaqKernels kAvx512bw = {
     .isa = "avx512bw",
     .gemms = kAvx512bwGemms,
     .num_gemms = 2,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_avx512bw,
     .output = oaq_output_avx512bw,
 };
 
@@ -82,10 +75,7 @@ static const OaqKernels kVnni = {
     .isa = "vnni",
     .gemms = kVnniGemms,
     .num_gemms = 2,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_avx512bw,
     .output = oaq_output_avx512bw,
 };
 
@@ -96,10 +86,7 @@ static const OaqKernels kVnni256 = {
     .isa = "vnni256",
     .gemms = kVnni256Gemms,
     .num_gemms = 1,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
 };
 
@@ -110,10 +97,7 @@ static const OaqKernels kAvxVnni = {
     .isa = "avxvnni",
     .gemms = kAvxVnniGemms,
     .num_gemms = 1,
-    .depthwise_layout = &oaq_layout_channel,
-    .depthwise_i16 = oaq_depthwise_i16_scalar,
-    .depthwise_i32 = oaq_depthwise_i32_scalar,
-    .depthwise_cost = {0.8f, 1.0f, 1.3f},
+    .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
 };
 

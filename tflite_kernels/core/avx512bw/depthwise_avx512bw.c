@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/avx512bw/depthwise_avx512bw.h"
+
+static const OaqDepthwiseFilter kFilters[] = {
+    {3,
+     3,
+     1,
+     oaq_depthwise_i16_3x3_s1_avx512bw,
+     oaq_depthwise_i32_3x3_s1_avx512bw,
+     {1.0f, 1.0f, 2.0f}},
+    {3,
+     3,
+     2,
+     oaq_depthwise_i16_3x3_s2_avx512bw,
+     oaq_depthwise_i32_3x3_s2_avx512bw,
+     {1.0f, 1.0f, 2.0f}},
+    {5,
+     5,
+     1,
+     oaq_depthwise_i16_5x5_s1_avx512bw,
+     oaq_depthwise_i32_5x5_s1_avx512bw,
+     {1.0f, 1.0f, 2.0f}},
+    {5,
+     5,
+     2,
+     oaq_depthwise_i16_5x5_s2_avx512bw,
+     oaq_depthwise_i32_5x5_s2_avx512bw,
+     {1.0f, 1.0f, 2.0f}},
+};
+
+const OaqDepthwise oaq_depthwise_avx512bw = {
+    .layout = &oaq_layout_channel_pairs_32,
+    .shifted = true,
+    .exact_wide = true,
+    .form = {64, oaq_depthwise_copy_avx512bw},
+    .wide_form = {64, oaq_depthwise_copy_wide_avx512bw},
+    .i16 = oaq_depthwise_i16_avx512bw,
+    .i32 = oaq_depthwise_i32_avx512bw,
+    .cost = {1.0f, 1.0f, 2.0f},
+    .filters = kFilters,
+    .num_filters = sizeof(kFilters) / sizeof(kFilters[0]),
+};

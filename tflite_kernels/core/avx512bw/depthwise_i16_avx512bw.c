@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/avx512bw/depthwise_avx512bw.h"
+#include "core/avx512bw/depthwise_vectors_i16_avx512bw.h"
+#include "core/x86/depthwise_any.h"
+
+void oaq_depthwise_i16_avx512bw(size_t columns, const OaqDrains* drains, const void* const* taps,
+                                size_t column_stride, const int8_t* b, const int32_t* bias,
+                                int32_t* acc) {
+  if (drains->start == NULL) {
+    any_filter(columns, drains->blocks, drains->num_blocks, NULL, taps, column_stride, b, bias,
+               acc);
+  } else {
+    any_filter(columns, drains->blocks, drains->num_blocks, drains->start, taps, column_stride, b,
+               bias, acc);
+  }
+}

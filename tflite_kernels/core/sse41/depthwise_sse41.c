@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/sse41/depthwise_sse41.h"
+
+static const OaqDepthwiseFilter kFilters[] = {
+    {3, 3, 1, oaq_depthwise_i16_3x3_s1_sse41, oaq_depthwise_i32_3x3_s1_sse41, {1.0f, 1.0f, 2.0f}},
+    {3, 3, 2, oaq_depthwise_i16_3x3_s2_sse41, oaq_depthwise_i32_3x3_s2_sse41, {1.0f, 1.0f, 2.0f}},
+    {5, 5, 1, oaq_depthwise_i16_5x5_s1_sse41, oaq_depthwise_i32_5x5_s1_sse41, {1.0f, 1.0f, 2.0f}},
+    {5, 5, 2, oaq_depthwise_i16_5x5_s2_sse41, oaq_depthwise_i32_5x5_s2_sse41, {1.0f, 1.0f, 2.0f}},
+};
+
+const OaqDepthwise oaq_depthwise_sse41 = {
+    .layout = &oaq_layout_channel_pairs_16,
+    .shifted = true,
+    .exact_wide = true,
+    .form = {16, oaq_depthwise_copy_sse41},
+    .wide_form = {32, oaq_depthwise_copy_wide_sse41},
+    .i16 = oaq_depthwise_i16_sse41,
+    .i32 = oaq_depthwise_i32_sse41,
+    .cost = {1.0f, 1.0f, 2.0f},
+    .filters = kFilters,
+    .num_filters = sizeof(kFilters) / sizeof(kFilters[0]),
+};
