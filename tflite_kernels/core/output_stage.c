@@ -3,37 +3,47 @@
 
 #include <stdlib.h>
 
-static bool has_right_shifts(const OaqRequantize* requantize, size_t channels) {
-  for (size_t c = 0; requantize->channels != NULL && c < channels; ++c) {
-    const OaqMultiplier* multiplier = &requantize->channels[c];
-    if (multiplier->multiplier != 0 && multiplier->shift > -1) return false;
-  }
-  return requantize->channels != NULL;
+static bool has_right_shift(OaqMultiplier multiplier) {
+  // A zero multiplier gives 0 with any shift.
+  return multiplier.multiplier == 0 || multiplier.shift < 0;
+}
+
+static void set_channel(OaqMultiplier multiplier, size_t channel, OaqOutputStage* stage) {
+  const bool right = has_right_shift(multiplier);
+  stage->multipliers[channel] = multiplier.multiplier;
+  stage->shifts[channel] = right && multiplier.multiplier != 0 ? -multiplier.shift - 1 : 0;
+  if (stage->left_shifts == NULL) return;
+  stage->left_shifts[channel] = right ? 0 : multiplier.shift;
+  stage->doublings[channel] = right ? 0 : 1;
 }
 
 bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, OaqOutputStage* stage,
                            OaqError* error) {
   *stage = (OaqOutputStage){.requantize = *requantize};
-  if (!has_right_shifts(requantize, channels)) return true;
-  stage->multipliers = calloc(channels + OAQ_OUTPUT_PADDING, sizeof(*stage->multipliers));
-  stage->shifts = calloc(channels + OAQ_OUTPUT_PADDING, sizeof(*stage->shifts));
-  if (stage->multipliers == NULL || stage->shifts == NULL) {
+  if (requantize->channels == NULL) return true;
+  bool right = true;
+  for (size_t c = 0; c < channels; ++c) right = right && has_right_shift(requantize->channels[c]);
+  const size_t count = channels + OAQ_OUTPUT_PADDING;
+  stage->multipliers = calloc(count, sizeof(*stage->multipliers));
+  stage->shifts = calloc(count, sizeof(*stage->shifts));
+  if (!right) {
+    stage->left_shifts = calloc(count, sizeof(*stage->left_shifts));
+    stage->doublings = calloc(count, sizeof(*stage->doublings));
+  }
+  if (stage->multipliers == NULL || stage->shifts == NULL ||
+      (!right && (stage->left_shifts == NULL || stage->doublings == NULL))) {
     oaq_output_stage_free(stage);
     return oaq_fail(error, "out of memory for the multipliers of %zu channels", channels);
   }
-  for (size_t c = 0; c < channels; ++c) {
-    const OaqMultiplier multiplier = requantize->channels[c];
-    // A zero multiplier gives 0 with any shift.
-    const int32_t right = multiplier.multiplier == 0 ? 1 : -multiplier.shift;
-    stage->multipliers[c] = multiplier.multiplier;
-    stage->shifts[c] = right - 1;
-  }
+  for (size_t c = 0; c < channels; ++c) set_channel(requantize->channels[c], c, stage);
   return true;
 }
 
 void oaq_output_stage_free(OaqOutputStage* stage) {
   free(stage->multipliers);
   free(stage->shifts);
+  free(stage->left_shifts);
+  free(stage->doublings);
   *stage = (OaqOutputStage){0};
 }
 

@@ -11,13 +11,18 @@
 // are, since floors of quotients nest, one:
 //   code = floor((x * m + 2^30 + 2^(30 + e) - (x < 0) * 2^31) / 2^(31 + e)).
 // (high is negative where x is, but for x = -1 and m = 2^30, where both forms give 0.) Its division
-// by 2^32 is the upper half of the product, which leaves a shift by e - 1 >= 0.
+// by 2^32 is the upper half of the product, which leaves a shift by e - 1 >= 0. Without a right
+// shift, code = floor((2 * x * m + 2^31) / 2^32), where x has been shifted left by the multiplier's
+// whole bits, modulo 2^32.
 typedef struct OaqOutputStage {
   OaqRequantize requantize;
-  // [channels], with room behind them for a vector that starts at the last one; NULL where some
-  // channel has no right shift, and oaq_requantize is to be called for each code.
+  // [channels], with room behind them for a vector that starts at the last one; NULL where the
+  // multipliers are real, and oaq_requantize is to be called for each code.
   int32_t* multipliers;
-  int32_t* shifts;  // e - 1
+  int32_t* shifts;  // e - 1, 0 without a right shift
+  // What right shifts alone do not need, NULL where all channels have one.
+  int32_t* left_shifts;  // of x
+  int32_t* doublings;    // 1 where the product is doubled, 0 where not
 } OaqOutputStage;
 
 enum { OAQ_OUTPUT_PADDING = 32 };

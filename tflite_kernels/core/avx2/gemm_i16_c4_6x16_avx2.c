@@ -2,10 +2,14 @@
 #include "core/avx2/kernels_avx2.h"
 #include "core/avx2/vector_avx2.h"
 
-static inline Vector zero(void) { return _mm256_setzero_si256(); }
+static inline Vector multiply(Vector codes, Vector weights) {
+  return _mm256_maddubs_epi16(codes, weights);
+}
+
+static inline Vector add_lanes(Vector a, Vector b) { return _mm256_add_epi16(a, b); }
 
 static inline Vector multiply_add(Vector lanes, Vector codes, Vector weights) {
-  return _mm256_add_epi16(lanes, _mm256_maddubs_epi16(codes, weights));
+  return add_lanes(lanes, multiply(codes, weights));
 }
 
 static inline Vector drain(Vector sums, Vector lanes) {

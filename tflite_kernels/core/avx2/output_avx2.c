@@ -5,48 +5,129 @@
 #include "core/avx2/kernels_avx2.h"
 #include "core/size.h"
 
+#define OAQ_INLINE static inline __attribute__((always_inline))
+
 // Eight channels of the stage; products are made of the even and the odd ones apart.
 typedef struct Channels {
   __m256i even, odd, shifts, even_rounding, odd_rounding;
+  // Of channels without a right shift.
+  __m256i left_shifts, even_doubling, odd_doubling, even_sign, odd_sign;
 } Channels;
 
-// 2^30 + 2^(30 + e) for shifts of e - 1 in the lower halves of 64 bits.
-static inline __m256i rounding(__m256i shifts) {
+OAQ_INLINE __m256i low_halves(__m256i values) {
+  return _mm256_and_si256(values, _mm256_set1_epi64x(UINT32_MAX));
+}
+
+OAQ_INLINE __m256i high_halves(__m256i values) { return _mm256_srli_epi64(values, 32); }
+
+// 2^30 + 2^(30 + e) for shifts of e - 1 in 64 bits.
+OAQ_INLINE __m256i rounding(__m256i shifts) {
   const __m256i half = _mm256_sllv_epi64(_mm256_set1_epi64x(INT64_C(1) << 31), shifts);
   return _mm256_add_epi64(half, _mm256_set1_epi64x(INT64_C(1) << 30));
 }
 
-static inline Channels load_channels(const OaqOutputStage* stage, size_t channel) {
-  const __m256i multipliers = _mm256_loadu_si256((const void*)(stage->multipliers + channel));
-  const __m256i shifts = _mm256_loadu_si256((const void*)(stage->shifts + channel));
-  const __m256i low = _mm256_set1_epi64x(UINT32_MAX);
-  return (Channels){multipliers, _mm256_srli_epi64(multipliers, 32), shifts,
-                    rounding(_mm256_and_si256(shifts, low)),
-                    rounding(_mm256_srli_epi64(shifts, 32))};
+// 2^31 where the product is doubled, with no sign to take off.
+OAQ_INLINE void double_rounding(__m256i doubling, __m256i* sums, __m256i* sign) {
+  const __m256i one = _mm256_set1_epi64x(1);
+  const __m256i doubled = _mm256_cmpeq_epi64(doubling, one);
+  const __m256i half = _mm256_set1_epi64x(INT64_C(1) << 31);
+  *sums = _mm256_blendv_epi8(*sums, half, doubled);
+  *sign = _mm256_andnot_si256(doubled, half);
 }
 
-// core/output_stage.h has the formula: the division by 2^32 leaves upper halves.
-static inline __m256i scale(__m256i sums, const Channels* channels) {
-  const __m256i sign = _mm256_set1_epi64x(INT64_C(1) << 31);
-  const __m256i odd_sums = _mm256_srli_epi64(sums, 32);
+OAQ_INLINE Channels load_channels(const OaqOutputStage* stage, size_t channel, bool general) {
+  const __m256i multipliers = _mm256_loadu_si256((const void*)(stage->multipliers + channel));
+  const __m256i shifts = _mm256_loadu_si256((const void*)(stage->shifts + channel));
+  Channels channels = {.even = multipliers,
+                       .odd = high_halves(multipliers),
+                       .shifts = shifts,
+                       .even_rounding = rounding(low_halves(shifts)),
+                       .odd_rounding = rounding(high_halves(shifts)),
+                       .even_sign = _mm256_set1_epi64x(INT64_C(1) << 31)};
+  channels.odd_sign = channels.even_sign;
+  if (general) {
+    const __m256i doublings = _mm256_loadu_si256((const void*)(stage->doublings + channel));
+    channels.left_shifts = _mm256_loadu_si256((const void*)(stage->left_shifts + channel));
+    channels.even_doubling = low_halves(doublings);
+    channels.odd_doubling = high_halves(doublings);
+    double_rounding(channels.even_doubling, &channels.even_rounding, &channels.even_sign);
+    double_rounding(channels.odd_doubling, &channels.odd_rounding, &channels.odd_sign);
+  }
+  return channels;
+}
+
+// core/output_stage.h has the formulas: the division by 2^32 leaves upper halves.
+OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool general) {
+  __m256i sums = _mm256_loadu_si256((const void*)acc);
+  if (general) sums = _mm256_sllv_epi32(sums, channels->left_shifts);
+  const __m256i odd_sums = high_halves(sums);
   __m256i even = _mm256_mul_epi32(sums, channels->even);
   __m256i odd = _mm256_mul_epi32(odd_sums, channels->odd);
+  if (general) {
+    even = _mm256_sllv_epi64(even, channels->even_doubling);
+    odd = _mm256_sllv_epi64(odd, channels->odd_doubling);
+  }
   even = _mm256_add_epi64(even, channels->even_rounding);
   odd = _mm256_add_epi64(odd, channels->odd_rounding);
   // A negative sum's own sign bit is the 2^31 to take off.
-  even = _mm256_sub_epi64(even, _mm256_and_si256(sums, sign));
-  odd = _mm256_sub_epi64(odd, _mm256_and_si256(odd_sums, sign));
-  const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-  return _mm256_srav_epi32(high, channels->shifts);
+  even = _mm256_sub_epi64(even, _mm256_and_si256(sums, channels->even_sign));
+  odd = _mm256_sub_epi64(odd, _mm256_and_si256(odd_sums, channels->odd_sign));
+  return _mm256_srav_epi32(_mm256_blend_epi32(high_halves(even), odd, 0xAA), channels->shifts);
 }
 
-static inline void store_codes(int8_t* out, __m128i codes, size_t count) {
-  if (count == 8) {
-    _mm_storel_epi64((void*)out, codes);
+typedef struct Limits {
+  __m256i zero_point, lo, hi;
+} Limits;
+
+// Codes of sixteen channels of two rows, a row in each 128 bits.
+OAQ_INLINE __m256i two_rows(const int32_t* first, const int32_t* second, const Channels* low,
+                            const Channels* high, const Limits* limits, bool general) {
+  // From {row 0: 0-3, 8-11, row 1: 0-3, 8-11, row 0: 4-7, 12-15, row 1: ...} to rows of sixteen.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  // Saturation anywhere here ends at the limits, which int8 codes clamp to anyway.
+  const __m256i first_words = _mm256_adds_epi16(
+      _mm256_packs_epi32(scale(first, low, general), scale(first + 8, high, general)),
+      limits->zero_point);
+  const __m256i second_words = _mm256_adds_epi16(
+      _mm256_packs_epi32(scale(second, low, general), scale(second + 8, high, general)),
+      limits->zero_point);
+  const __m256i codes = _mm256_packs_epi16(first_words, second_words);
+  const __m256i clamped = _mm256_min_epi8(_mm256_max_epi8(codes, limits->lo), limits->hi);
+  return _mm256_permutevar8x32_epi32(clamped, order);
+}
+
+OAQ_INLINE void store_row(int8_t* out, __m128i codes, size_t count) {
+  if (count == 16) {
+    _mm_storeu_si128((void*)out, codes);
   } else {
     int8_t copy[16];
     _mm_storeu_si128((void*)copy, codes);
     memcpy(out, copy, count);
+  }
+}
+
+OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                       size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                       size_t out_stride, bool general) {
+  const Limits limits = {_mm256_set1_epi16((int16_t)stage->requantize.zero_point),
+                         _mm256_set1_epi8((int8_t)stage->requantize.lo),
+                         _mm256_set1_epi8((int8_t)stage->requantize.hi)};
+  for (size_t n = 0; n < channels; n += 16) {
+    const Channels low = load_channels(stage, first_channel + n, general);
+    const Channels high = load_channels(stage, first_channel + n + 8, general);
+    const size_t count = oaq_min_size(16, channels - n);
+    const int32_t* sums = acc + n;
+    int8_t* codes = out + n;
+    size_t left = rows;
+    for (; left >= 2; left -= 2, sums += 2 * acc_stride, codes += 2 * out_stride) {
+      const __m256i two = two_rows(sums, sums + acc_stride, &low, &high, &limits, general);
+      store_row(codes, _mm256_castsi256_si128(two), count);
+      store_row(codes + out_stride, _mm256_extracti128_si256(two, 1), count);
+    }
+    if (left > 0) {
+      const __m256i same = two_rows(sums, sums, &low, &high, &limits, general);
+      store_row(codes, _mm256_castsi256_si128(same), count);
+    }
   }
 }
 
@@ -55,31 +136,9 @@ void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t c
                      size_t out_stride) {
   if (stage->multipliers == NULL) {
     oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
-    return;
-  }
-  const __m256i zero_point = _mm256_set1_epi16((int16_t)stage->requantize.zero_point);
-  const __m128i lo = _mm_set1_epi8((int8_t)stage->requantize.lo);
-  const __m128i hi = _mm_set1_epi8((int8_t)stage->requantize.hi);
-  // From {row 0: 0-3, row 1: 0-3, ..., row 0: 4-7, row 1: 4-7} to rows of eight.
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
-  for (size_t n = 0; n < channels; n += 8) {
-    const Channels loaded = load_channels(stage, first_channel + n);
-    const size_t count = oaq_min_size(8, channels - n);
-    for (size_t m = 0; m < rows; m += 2) {
-      const size_t next = m + 1 < rows ? m + 1 : m;
-      const __m256i first =
-          scale(_mm256_loadu_si256((const void*)(acc + m * acc_stride + n)), &loaded);
-      const __m256i second =
-          scale(_mm256_loadu_si256((const void*)(acc + next * acc_stride + n)), &loaded);
-      // Saturation anywhere here ends at the limits, which int8 codes clamp to anyway.
-      const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(first, second), zero_point);
-      const __m256i bytes = _mm256_packs_epi16(words, words);
-      __m128i codes = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(bytes, order));
-      codes = _mm_min_epi8(_mm_max_epi8(codes, lo), hi);
-      store_codes(out + m * out_stride + n, codes, count);
-      if (next != m) {
-        store_codes(out + next * out_stride + n, _mm_unpackhi_epi64(codes, codes), count);
-      }
-    }
+  } else if (stage->left_shifts == NULL) {
+    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, false);
+  } else {
+    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, true);
   }
 }

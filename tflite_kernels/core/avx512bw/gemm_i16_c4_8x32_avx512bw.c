@@ -2,10 +2,14 @@
 #include "core/avx512bw/kernels_avx512bw.h"
 #include "core/avx512bw/vector_avx512.h"
 
-static inline Vector zero(void) { return _mm512_setzero_si512(); }
+static inline Vector multiply(Vector codes, Vector weights) {
+  return _mm512_maddubs_epi16(codes, weights);
+}
+
+static inline Vector add_lanes(Vector a, Vector b) { return _mm512_add_epi16(a, b); }
 
 static inline Vector multiply_add(Vector lanes, Vector codes, Vector weights) {
-  return _mm512_add_epi16(lanes, _mm512_maddubs_epi16(codes, weights));
+  return add_lanes(lanes, multiply(codes, weights));
 }
 
 static inline Vector drain(Vector sums, Vector lanes) {

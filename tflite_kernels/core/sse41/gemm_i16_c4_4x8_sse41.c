@@ -2,10 +2,14 @@
 #include "core/sse41/kernels_sse41.h"
 #include "core/sse41/vector_sse41.h"
 
-static inline Vector zero(void) { return _mm_setzero_si128(); }
+static inline Vector multiply(Vector codes, Vector weights) {
+  return _mm_maddubs_epi16(codes, weights);
+}
+
+static inline Vector add_lanes(Vector a, Vector b) { return _mm_add_epi16(a, b); }
 
 static inline Vector multiply_add(Vector lanes, Vector codes, Vector weights) {
-  return _mm_add_epi16(lanes, _mm_maddubs_epi16(codes, weights));
+  return add_lanes(lanes, multiply(codes, weights));
 }
 
 static inline Vector drain(Vector sums, Vector lanes) {

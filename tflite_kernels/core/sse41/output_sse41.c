@@ -60,7 +60,7 @@ static inline void store_codes(int8_t* out, __m128i codes, size_t count) {
 void oaq_output_sse41(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                       size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                       size_t out_stride) {
-  if (stage->multipliers == NULL) {
+  if (stage->multipliers == NULL || stage->left_shifts != NULL) {
     oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
     return;
   }

@@ -14,7 +14,7 @@
 //   codes
 //                 or two of int16
 //   OAQ_ROWS      rows of a call, at most: 4, 6 or 8
-//   load(p), broadcast(value), zero()
+//   load(p), broadcast(value)
 //   multiply_add(sums, codes, weights)   what one step adds to the sums of a register's channels
 //
 // A row's 32 bits are broadcast to all channels; a tile of weights is two registers wide. The
@@ -31,6 +31,15 @@ typedef struct Reader {
 
 OAQ_INLINE Reader read_from(const OaqRows* rows, const void* b) {
   return (Reader){rows, (const uint8_t*)rows->codes + rows->offsets[0], b, 0, rows->segment_steps};
+}
+
+// After so many steps, which end the segment at most: on to the next one.
+OAQ_INLINE void advance(Reader* reader, size_t steps) {
+  reader->left -= steps;
+  if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
+    reader->left = reader->rows->segment_steps;
+    reader->a = (const uint8_t*)reader->rows->codes + reader->rows->offsets[reader->segment];
+  }
 }
 
 OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader, Vector sums[][2]) {
@@ -58,11 +67,7 @@ OAQ_INLINE void add_steps(size_t rows, size_t steps, Reader* reader, Vector sums
     const size_t straight = steps < reader->left ? steps : reader->left;
     add_straight(rows, straight, reader, sums);
     steps -= straight;
-    reader->left -= straight;
-    if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
-      reader->left = reader->rows->segment_steps;
-      reader->a = (const uint8_t*)reader->rows->codes + reader->rows->offsets[reader->segment];
-    }
+    advance(reader, straight);
   }
 }
 
