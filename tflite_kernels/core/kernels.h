@@ -85,7 +85,7 @@ typedef void (*OaqDepthwiseI32)(size_t columns, size_t steps, const void* const*
 // Kernels for one shape of filter whose columns are next to each other.
 typedef struct OaqDepthwiseFilter {
   int32_t height, width, stride;  // the stride from output column to output column
-  OaqDepthwiseI16 i16;            // never drained: drains->num_blocks is 1
+  OaqDepthwiseI16 i16;            // for tiles that are never drained: drains->num_blocks is 1
   OaqDepthwiseI32 i32;
   OaqCost cost;
 } OaqDepthwiseFilter;
