@@ -300,20 +300,22 @@ static void find_rows(const Run* run, const Channels* channels, const int8_t* im
   const size_t columns_under = (columns - 1) * (size_t)params->width.stride +
                                ((size_t)params->width.filter - 1) * (size_t)params->width.dilation +
                                1;
-  for (size_t i = 0; i < height; ++i) {
-    const int64_t y = top + (int64_t)i * params->height.dilation;
+  // Rows under one filter never share a place, for they are a dilation apart.
+  const int64_t dilation = params->height.dilation;
+  size_t place = top > 0 ? (size_t)((uint32_t)top / (uint32_t)dilation) % height : 0;
+  int64_t y = top;
+  for (size_t i = 0; i < height; ++i, y += dilation) {
     if (y < 0 || y >= op->input_height) {
       scratch->under[i] = channels->wide ? op->wide_padding_row : op->padding_row;
       continue;
     }
-    // Rows under one filter never share a place, for they are a dilation apart.
-    const size_t place = (size_t)((uint32_t)y / (uint32_t)params->height.dilation) % height;
     char* row = scratch->rows + place * op->row_size;
     if (scratch->held[place] != y) {
       copy_row(run, channels, image, y, left, columns_under, row);
       scratch->held[place] = y;
     }
     scratch->under[i] = row;
+    place = place + 1 == height ? 0 : place + 1;
   }
 }
 
@@ -323,7 +325,7 @@ static void find_taps(const OaqDepthwiseConv2d* op, const Channels* channels,
   const size_t step = (size_t)op->params.width.dilation * channels->form->pixel;
   const size_t taps = op->packed.products;
   for (size_t t = 0; t < taps; ++t) {
-    scratch->taps[t] = scratch->under[op->order[t].row] + op->order[t].column * step;
+    scratch->taps[t] = (const char*)scratch->under[op->order[t].row] + op->order[t].column * step;
   }
   // What pads the last step has zero weights.
   const size_t padded = op->packed.steps * op->packed.layout->per_lane;
@@ -334,21 +336,27 @@ static void forget_rows(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch*
   for (size_t i = 0; i < (size_t)op->params.height.filter; ++i) scratch->held[i] = -1;
 }
 
+// For the rows that were found.
 static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Channels* channels,
-                     bool int16, size_t columns, const void* const* taps, int32_t* acc) {
+                     bool int16, size_t columns, const OaqDepthwiseScratch* scratch, int32_t* acc) {
   const OaqDepthwise* depthwise = op->kernels->depthwise;
   const OaqPacked* packed = &op->packed;
   const size_t stride = (size_t)op->params.width.stride * channels->form->pixel;
-  if (!int16) {
-    const OaqDepthwiseI32 kernel = op->filter != NULL ? op->filter->i32 : depthwise->i32;
-    kernel(columns, packed->steps, taps, stride, tile->weights,
-           packed->bias_exact + channels->first, acc);
-    return;
+  const bool fixed = op->filter != NULL && (!int16 || tile->drains.num_blocks == 1);
+  const void* const* from = scratch->under;
+  if (!fixed) {
+    find_taps(op, channels, scratch);
+    from = scratch->taps;
   }
-  const bool fixed = op->filter != NULL && tile->drains.num_blocks == 1;
-  const OaqDepthwiseI16 kernel = fixed ? op->filter->i16 : depthwise->i16;
-  kernel(columns, &tile->drains, taps, stride, tile->weights, packed->bias_int16 + channels->first,
-         acc);
+  if (int16) {
+    const OaqDepthwiseI16 kernel = fixed ? op->filter->i16 : depthwise->i16;
+    kernel(columns, &tile->drains, from, stride, tile->weights,
+           packed->bias_int16 + channels->first, acc);
+  } else {
+    const OaqDepthwiseI32 kernel = fixed ? op->filter->i32 : depthwise->i32;
+    kernel(columns, packed->steps, from, stride, tile->weights,
+           packed->bias_exact + channels->first, acc);
+  }
 }
 
 // The codes under the filter at one output position, less the shift, as [taps][channels of a tile].
@@ -413,8 +421,7 @@ static void run_columns(const Run* run, const Channels* channels, size_t index, 
     }
 #endif
     find_rows(run, channels, image, oy, ox, columns, scratch);
-    find_taps(op, channels, scratch);
-    multiply(op, tile, channels, int16, columns, scratch->taps, acc);
+    multiply(op, tile, channels, int16, columns, scratch, acc);
   }
   op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile,
                       output + channels->first, op->packed.channels);

@@ -26,7 +26,7 @@ typedef struct OaqDepthwiseScratch {
   void* memory;
   char* rows;          // [height.filter][row_size], in `memory`
   int64_t* held;       // [height.filter]: which row of the image each of them is, or -1
-  const char** under;  // [height.filter]: rows under the filter, copied or of padding
+  const void** under;  // [height.filter]: rows under the filter, copied or of padding
   const void** taps;   // [taps, padded to whole steps]
   int16_t* codes;      // [the same][channels of a tile] where the op gathers
 } OaqDepthwiseScratch;

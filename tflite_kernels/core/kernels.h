@@ -91,10 +91,11 @@ typedef void (*OaqDepthwiseI32)(size_t columns, size_t steps, const void* const*
                                 size_t column_stride, const void* b, const int32_t* bias,
                                 int32_t* acc);
 
-// Kernels for one shape of filter whose columns are next to each other.
+// Kernels for one shape of filter whose columns are next to each other. In place of taps they take
+// the filter's rows: where the first output's first column is in each of them.
 typedef struct OaqDepthwiseFilter {
   int32_t height, width, stride;  // the stride from output column to output column
-  OaqDepthwiseI16 i16;            // never drained: drains->num_blocks is 1
+  OaqDepthwiseI16 i16;            // for tiles that are never drained: drains->num_blocks is 1
   OaqDepthwiseI32 i32;
   OaqCost cost;
 } OaqDepthwiseFilter;

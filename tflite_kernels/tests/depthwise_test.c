@@ -9,6 +9,17 @@
 
 static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 0}, {127, 127}};
 
+// Which of the kernels there are tiles for: [has a kernel for its filter][never drained, drained,
+// exact].
+static size_t met[2][3];
+
+static void meet(const OaqDepthwiseConv2d* op) {
+  for (size_t i = 0; i < op->packed.num_tiles; ++i) {
+    const OaqTile* tile = &op->packed.tiles[i];
+    ++met[op->filter != NULL][!tile->int16 ? 2 : tile->drains.num_blocks > 1];
+  }
+}
+
 // An output stage that keeps what it is given.
 static const int8_t* output_base;
 static int32_t* kept;
@@ -127,6 +138,7 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
     const size_t tiles = op.summary.tiles_int16 + op.summary.tiles_saturating;
     if (policy == 1) CHECK(tiles == op.summary.tiles);
     if (policy == 2) CHECK(op.summary.tiles_int16 == 0);
+    meet(&op);
     // At first another shape: nothing of it is to stay.
     CHECK(oaq_depthwise_conv_2d_reshape(&op, 1, test->height + 1, test->width + 2, NULL));
     CHECK(oaq_depthwise_conv_2d_reshape(&op, test->batch, test->height, test->width, NULL));
@@ -202,6 +214,10 @@ int main(void) {
       check_random(kernels, pools[round % 3 == 0], &random, round);
     }
     check_dilation(kernels, &random);
+    for (size_t fixed = 0; fixed <= (kernels->depthwise->num_filters > 0); ++fixed) {
+      for (size_t kind = 0; kind < 3; ++kind) CHECK(met[fixed][kind] > 50);
+    }
+    memset(met, 0, sizeof(met));
   }
   oaq_threads_destroy(pools[1]);
   return 0;

@@ -15,30 +15,30 @@ void oaq_depthwise_copy_wide_avx2(size_t columns, const int8_t* in, size_t strid
 void oaq_depthwise_i16_avx2(size_t columns, const OaqDrains* drains, const void* const* taps,
                             size_t column_stride, const int8_t* b, const int32_t* bias,
                             int32_t* acc);
-void oaq_depthwise_i16_3x3_s1_avx2(size_t columns, const OaqDrains* drains, const void* const* taps,
+void oaq_depthwise_i16_3x3_s1_avx2(size_t columns, const OaqDrains* drains, const void* const* rows,
                                    size_t column_stride, const int8_t* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i16_3x3_s2_avx2(size_t columns, const OaqDrains* drains, const void* const* taps,
+void oaq_depthwise_i16_3x3_s2_avx2(size_t columns, const OaqDrains* drains, const void* const* rows,
                                    size_t column_stride, const int8_t* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i16_5x5_s1_avx2(size_t columns, const OaqDrains* drains, const void* const* taps,
+void oaq_depthwise_i16_5x5_s1_avx2(size_t columns, const OaqDrains* drains, const void* const* rows,
                                    size_t column_stride, const int8_t* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i16_5x5_s2_avx2(size_t columns, const OaqDrains* drains, const void* const* taps,
+void oaq_depthwise_i16_5x5_s2_avx2(size_t columns, const OaqDrains* drains, const void* const* rows,
                                    size_t column_stride, const int8_t* b, const int32_t* bias,
                                    int32_t* acc);
 void oaq_depthwise_i32_avx2(size_t columns, size_t steps, const void* const* taps,
                             size_t column_stride, const void* b, const int32_t* bias, int32_t* acc);
-void oaq_depthwise_i32_3x3_s1_avx2(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_3x3_s1_avx2(size_t columns, size_t steps, const void* const* rows,
                                    size_t column_stride, const void* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i32_3x3_s2_avx2(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_3x3_s2_avx2(size_t columns, size_t steps, const void* const* rows,
                                    size_t column_stride, const void* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i32_5x5_s1_avx2(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s1_avx2(size_t columns, size_t steps, const void* const* rows,
                                    size_t column_stride, const void* b, const int32_t* bias,
                                    int32_t* acc);
-void oaq_depthwise_i32_5x5_s2_avx2(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s2_avx2(size_t columns, size_t steps, const void* const* rows,
                                    size_t column_stride, const void* b, const int32_t* bias,
                                    int32_t* acc);
 

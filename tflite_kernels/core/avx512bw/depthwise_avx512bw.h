@@ -16,30 +16,30 @@ void oaq_depthwise_i16_avx512bw(size_t columns, const OaqDrains* drains, const v
                                 size_t column_stride, const int8_t* b, const int32_t* bias,
                                 int32_t* acc);
 void oaq_depthwise_i16_3x3_s1_avx512bw(size_t columns, const OaqDrains* drains,
-                                       const void* const* taps, size_t column_stride,
+                                       const void* const* rows, size_t column_stride,
                                        const int8_t* b, const int32_t* bias, int32_t* acc);
 void oaq_depthwise_i16_3x3_s2_avx512bw(size_t columns, const OaqDrains* drains,
-                                       const void* const* taps, size_t column_stride,
+                                       const void* const* rows, size_t column_stride,
                                        const int8_t* b, const int32_t* bias, int32_t* acc);
 void oaq_depthwise_i16_5x5_s1_avx512bw(size_t columns, const OaqDrains* drains,
-                                       const void* const* taps, size_t column_stride,
+                                       const void* const* rows, size_t column_stride,
                                        const int8_t* b, const int32_t* bias, int32_t* acc);
 void oaq_depthwise_i16_5x5_s2_avx512bw(size_t columns, const OaqDrains* drains,
-                                       const void* const* taps, size_t column_stride,
+                                       const void* const* rows, size_t column_stride,
                                        const int8_t* b, const int32_t* bias, int32_t* acc);
 void oaq_depthwise_i32_avx512bw(size_t columns, size_t steps, const void* const* taps,
                                 size_t column_stride, const void* b, const int32_t* bias,
                                 int32_t* acc);
-void oaq_depthwise_i32_3x3_s1_avx512bw(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_3x3_s1_avx512bw(size_t columns, size_t steps, const void* const* rows,
                                        size_t column_stride, const void* b, const int32_t* bias,
                                        int32_t* acc);
-void oaq_depthwise_i32_3x3_s2_avx512bw(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_3x3_s2_avx512bw(size_t columns, size_t steps, const void* const* rows,
                                        size_t column_stride, const void* b, const int32_t* bias,
                                        int32_t* acc);
-void oaq_depthwise_i32_5x5_s1_avx512bw(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s1_avx512bw(size_t columns, size_t steps, const void* const* rows,
                                        size_t column_stride, const void* b, const int32_t* bias,
                                        int32_t* acc);
-void oaq_depthwise_i32_5x5_s2_avx512bw(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s2_avx512bw(size_t columns, size_t steps, const void* const* rows,
                                        size_t column_stride, const void* b, const int32_t* bias,
                                        int32_t* acc);
 

@@ -3,18 +3,18 @@
 #include "core/sse41/depthwise_vectors_i32_sse41.h"
 #include "core/x86/depthwise_5x5.h"
 
-void oaq_depthwise_i32_5x5_s1_sse41(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s1_sse41(size_t columns, size_t steps, const void* const* rows,
                                     size_t column_stride, const void* b, const int32_t* bias,
                                     int32_t* acc) {
   (void)steps;
   (void)column_stride;
-  filter_5x5(1, columns, NULL, taps, b, bias, acc);
+  filter_5x5(1, columns, NULL, rows, b, bias, acc);
 }
 
-void oaq_depthwise_i32_5x5_s2_sse41(size_t columns, size_t steps, const void* const* taps,
+void oaq_depthwise_i32_5x5_s2_sse41(size_t columns, size_t steps, const void* const* rows,
                                     size_t column_stride, const void* b, const int32_t* bias,
                                     int32_t* acc) {
   (void)steps;
   (void)column_stride;
-  filter_5x5(2, columns, NULL, taps, b, bias, acc);
+  filter_5x5(2, columns, NULL, rows, b, bias, acc);
 }

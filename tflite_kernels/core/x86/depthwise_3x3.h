@@ -99,13 +99,13 @@ static inline __attribute__((always_inline)) void stride_2_3x3(const Filter3x3* 
 
 static inline __attribute__((always_inline)) void half_3x3(size_t stride, size_t group, bool high,
                                                            size_t columns, const int16_t* start,
-                                                           const void* const* taps, const char* b,
+                                                           const void* const* rows, const char* b,
                                                            const int32_t* bias, int32_t* acc) {
   const size_t channel = (group * kHalves + (high ? 1 : 0)) * kLanes;
   const size_t offset = group * sizeof(Vec);
   b += channel * (kStepBytes / kTile);
-  const Rows3x3 at = {(const char*)taps[0] + offset, (const char*)taps[1] + offset,
-                      (const char*)taps[6] + offset};
+  const Rows3x3 at = {(const char*)rows[0] + offset, (const char*)rows[1] + offset,
+                      (const char*)rows[2] + offset};
   Filter3x3 filter = {.left = load_weights(b),
                       .middle = load_weights(b + kStepBytes),
                       .right = load_weights(b + 2 * kStepBytes),
@@ -122,11 +122,11 @@ static inline __attribute__((always_inline)) void half_3x3(size_t stride, size_t
 
 static inline __attribute__((always_inline)) void filter_3x3(size_t stride, size_t columns,
                                                              const int16_t* start,
-                                                             const void* const* taps, const void* b,
+                                                             const void* const* rows, const void* b,
                                                              const int32_t* bias, int32_t* acc) {
   for (size_t group = 0; group < kGroups; ++group) {
-    half_3x3(stride, group, false, columns, start, taps, b, bias, acc);
-    if (kHalves == 2) half_3x3(stride, group, true, columns, start, taps, b, bias, acc);
+    half_3x3(stride, group, false, columns, start, rows, b, bias, acc);
+    if (kHalves == 2) half_3x3(stride, group, true, columns, start, rows, b, bias, acc);
   }
 }
 

@@ -163,13 +163,13 @@ static inline __attribute__((always_inline)) void stride_2_5x5(const Filter5x5* 
 
 static inline __attribute__((always_inline)) void half_5x5(size_t stride, size_t group, bool high,
                                                            size_t columns, const int16_t* start,
-                                                           const void* const* taps, const char* b,
+                                                           const void* const* rows, const char* b,
                                                            const int32_t* bias, int32_t* acc) {
   const size_t channel = (group * kHalves + (high ? 1 : 0)) * kLanes;
   const size_t offset = group * sizeof(Vec);
-  const Rows5x5 at = {(const char*)taps[0] + offset, (const char*)taps[1] + offset,
-                      (const char*)taps[10] + offset, (const char*)taps[11] + offset,
-                      (const char*)taps[20] + offset};
+  const Rows5x5 at = {(const char*)rows[0] + offset, (const char*)rows[1] + offset,
+                      (const char*)rows[2] + offset, (const char*)rows[3] + offset,
+                      (const char*)rows[4] + offset};
   const Filter5x5 filter = {b + channel * (kStepBytes / kTile),
                             start != NULL ? start + channel : NULL};
   if (stride == 1) {
@@ -181,11 +181,11 @@ static inline __attribute__((always_inline)) void half_5x5(size_t stride, size_t
 
 static inline __attribute__((always_inline)) void filter_5x5(size_t stride, size_t columns,
                                                              const int16_t* start,
-                                                             const void* const* taps, const void* b,
+                                                             const void* const* rows, const void* b,
                                                              const int32_t* bias, int32_t* acc) {
   for (size_t group = 0; group < kGroups; ++group) {
-    half_5x5(stride, group, false, columns, start, taps, b, bias, acc);
-    if (kHalves == 2) half_5x5(stride, group, true, columns, start, taps, b, bias, acc);
+    half_5x5(stride, group, false, columns, start, rows, b, bias, acc);
+    if (kHalves == 2) half_5x5(stride, group, true, columns, start, rows, b, bias, acc);
   }
 }
 
