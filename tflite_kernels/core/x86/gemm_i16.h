@@ -10,7 +10,8 @@
 // multiply(codes, weights), add_lanes(a, b) besides what gemm_steps.h wants.
 
 // The first step of a block: `start` values, where there are some, and no sums yet.
-OAQ_INLINE void begin_block(size_t rows, const int16_t* start, Reader* reader, Vector lanes[][2]) {
+OAQ_INLINE void begin_block(size_t rows, const int16_t* start, bool whole, Reader* reader,
+                            Vector lanes[][2]) {
   const size_t stride = reader->rows->stride;
   const Vector b0 = load(reader->b);
   const Vector b1 = load(reader->b + sizeof(Vector));
@@ -29,7 +30,7 @@ OAQ_INLINE void begin_block(size_t rows, const int16_t* start, Reader* reader, V
   }
   reader->a += sizeof(int32_t);
   reader->b += 2 * sizeof(Vector);
-  advance(reader, 1);
+  advance(reader, 1, whole);
 }
 
 OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride, Vector lanes[][2],
@@ -42,15 +43,15 @@ OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride, 
   }
 }
 
-OAQ_INLINE void multiply_i16(size_t rows, const OaqDrains* drains, const OaqRows* a,
+OAQ_INLINE void multiply_i16(size_t rows, bool whole, const OaqDrains* drains, const OaqRows* a,
                              const int8_t* b, const int32_t* bias, int32_t* acc) {
   Reader reader = read_from(a, b);
   const int16_t* start = drains->start;
   for (size_t block = 0; block < drains->num_blocks; ++block) {
     Vector lanes[OAQ_ROWS][2];
-    begin_block(rows, start, &reader, lanes);
+    begin_block(rows, start, whole, &reader, lanes);
     if (start != NULL) start += 2 * kChannels;
-    add_steps(rows, drains->blocks[block] - 1, &reader, lanes);
+    add_steps(rows, drains->blocks[block] - 1, whole, &reader, lanes);
     if (block == 0) {
       end_block(rows, bias, 0, lanes, acc);
     } else {
@@ -61,7 +62,11 @@ OAQ_INLINE void multiply_i16(size_t rows, const OaqDrains* drains, const OaqRows
 
 OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
                          const int32_t* bias, int32_t* acc) {
-  OAQ_FOR_ROWS(rows, multiply_i16, drains, a, b, bias, acc)
+  if (a->num_segments == 1) {
+    OAQ_FOR_ROWS(rows, multiply_i16, true, drains, a, b, bias, acc)
+  } else {
+    OAQ_FOR_ROWS(rows, multiply_i16, false, drains, a, b, bias, acc)
+  }
 }
 
 #endif  // OAQ_CORE_X86_GEMM_I16_H_

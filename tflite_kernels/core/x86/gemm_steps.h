@@ -33,8 +33,10 @@ OAQ_INLINE Reader read_from(const OaqRows* rows, const void* b) {
   return (Reader){rows, (const uint8_t*)rows->codes + rows->offsets[0], b, 0, rows->segment_steps};
 }
 
-// After so many steps, which end the segment at most: on to the next one.
-OAQ_INLINE void advance(Reader* reader, size_t steps) {
+// After so many steps, which end the segment at most: on to the next one. `whole`, a constant:
+// there is but one segment, which needs no counting.
+OAQ_INLINE void advance(Reader* reader, size_t steps, bool whole) {
+  if (whole) return;
   reader->left -= steps;
   if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
     reader->left = reader->rows->segment_steps;
@@ -62,12 +64,16 @@ OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader, Vector s
 }
 
 // `steps` from where the reader is, over the ends of segments.
-OAQ_INLINE void add_steps(size_t rows, size_t steps, Reader* reader, Vector sums[][2]) {
+OAQ_INLINE void add_steps(size_t rows, size_t steps, bool whole, Reader* reader, Vector sums[][2]) {
+  if (whole) {
+    add_straight(rows, steps, reader, sums);
+    return;
+  }
   while (steps > 0) {
     const size_t straight = steps < reader->left ? steps : reader->left;
     add_straight(rows, straight, reader, sums);
     steps -= straight;
-    advance(reader, straight);
+    advance(reader, straight, false);
   }
 }
 
