@@ -331,7 +331,7 @@ def threaded_network(largest: int = 127, seed: int = 1) -> bytes:
     """Layers of enough MACs that each is split over threads, by rows or, the last, by channels."""
     rng = np.random.default_rng(seed)
     builder = ModelBuilder()
-    x = builder.input((2, 24, 20, 8), zero_point=-1)
+    x = builder.input((2, 48, 40, 8), zero_point=-1)
     first = builder.conv(
         x, random_codes(rng, 24, 3, 3, 8, largest=largest), "first", 0.1, 0, RELU, SAME
     )
@@ -343,5 +343,5 @@ def threaded_network(largest: int = 127, seed: int = 1) -> bytes:
         builder.pool(mixed), random_codes(rng, 12, 3, 3, 40, largest=largest), "up", 0.2, 3
     )
     return builder.build(
-        builder.fully_connected(up, random_codes(rng, 33, 5760, largest=largest), "dense", 2.0)
+        builder.fully_connected(up, random_codes(rng, 33, 23040, largest=largest), "dense", 2.0)
     )

@@ -12,6 +12,9 @@ enum { kAlignment = 64 };
 // Of a copied row. A dilation that asks for more has nearly all of its taps in the padding.
 enum { kRowBytes = 1 << 24 };
 
+// A tap takes as long as so many products of a convolution: what it reads is used but once.
+enum { kTapWork = 8 };
+
 // Of the input that a part reads: what all of its tiles find in the second-level cache.
 enum { kPartBytes = 128 * 1024 };
 
@@ -209,7 +212,7 @@ bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_
   op->segments = oaq_ceil_div(columns, OAQ_DEPTHWISE_COLUMNS);
   op->segment_columns = op->segments == 0 ? 0 : oaq_ceil_div(columns, op->segments);
   const size_t rows = (size_t)batch * (size_t)op->output_height * op->segments;
-  const double macs = (double)op->packed.products * (double)op->packed.channels;
+  const double macs = kTapWork * (double)op->packed.products * (double)op->packed.channels;
   const double read = (double)op->segment_columns * (double)op->params.width.stride *
                       (double)op->params.height.stride * (double)op->params.input_channels;
   // So many that rows shared by two parts, which both copy, are few.

@@ -118,6 +118,7 @@ typedef struct OaqDepthwise {
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
+  size_t part_macs;  // take as long as handing a part to another thread does
   // [num_gemms], wider tiles first; an op of few output channels takes a narrower one.
   const OaqGemm* gemms;
   size_t num_gemms;

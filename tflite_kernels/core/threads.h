@@ -4,8 +4,9 @@
 
 #include <stddef.h>
 
-// A pool of threads that sleep while there is nothing to do. One belongs to each delegate; a NULL
-// pool, like a build without threads, does everything on the caller's thread.
+// A pool of threads that sleep when there has been nothing to do for some hundred microseconds. One
+// belongs to each delegate; a NULL pool, like a build without threads, does everything on the
+// caller's thread.
 typedef struct OaqThreads OaqThreads;
 
 // What a part of less is not worth waking a thread for: about as long as waking it takes.

@@ -3,11 +3,16 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "core/threads.h"
+
+// How often a thread looks for what it waits for before it sleeps: some hundred microseconds, a few
+// times what waking costs. The ops of a network follow each other faster than that.
+enum { kLooks = 4000 };
 
 struct OaqThreads {
   size_t count, part_macs;
@@ -21,9 +26,21 @@ struct OaqThreads {
   // The present job. A thread joins it by taking a worker's number while there are any.
   OaqTask task;
   void* data;
-  size_t parts, next_part, done_parts;
+  size_t parts, next_part;
   size_t workers, next_worker;
+  // Written under the mutex, looked at without it.
+  atomic_size_t jobs;        // so far; stopping is one too
+  atomic_size_t done_parts;  // of the present job
 };
+
+// Eases off the core, for the other thread on it.
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
 
 OaqThreads* oaq_threads_create(size_t count, size_t part_macs) {
   OaqThreads* threads = calloc(1, sizeof(*threads));
@@ -47,6 +64,7 @@ void oaq_threads_destroy(OaqThreads* threads) {
   if (threads->num_started == 0 || threads->owner == getpid()) {
     pthread_mutex_lock(&threads->mutex);
     threads->stop = true;
+    atomic_fetch_add(&threads->jobs, 1);
     pthread_cond_broadcast(&threads->wake);
     pthread_mutex_unlock(&threads->mutex);
     for (size_t i = 0; i < threads->num_started; ++i) pthread_join(threads->started[i], NULL);
@@ -73,7 +91,27 @@ static void work(OaqThreads* threads, size_t worker) {
     threads->task(threads->data, part, worker);
     pthread_mutex_lock(&threads->mutex);
     // The job can't change before its last part is counted here.
-    if (++threads->done_parts == threads->parts) pthread_cond_signal(&threads->finished);
+    const size_t done = atomic_fetch_add(&threads->done_parts, 1) + 1;
+    if (done == threads->parts) pthread_cond_signal(&threads->finished);
+  }
+}
+
+// Until there may be another job than number `seen`. The mutex is held on entry and on return.
+static void await_job(OaqThreads* threads, size_t seen) {
+  pthread_mutex_unlock(&threads->mutex);
+  for (int i = 0; i < kLooks && atomic_load(&threads->jobs) == seen; ++i) relax();
+  pthread_mutex_lock(&threads->mutex);
+  if (atomic_load(&threads->jobs) == seen) pthread_cond_wait(&threads->wake, &threads->mutex);
+}
+
+// The same until all parts of the present job are done.
+static void await_parts(OaqThreads* threads) {
+  const size_t parts = threads->parts;
+  pthread_mutex_unlock(&threads->mutex);
+  for (int i = 0; i < kLooks && atomic_load(&threads->done_parts) < parts; ++i) relax();
+  pthread_mutex_lock(&threads->mutex);
+  while (atomic_load(&threads->done_parts) < parts) {
+    pthread_cond_wait(&threads->finished, &threads->mutex);
   }
 }
 
@@ -84,7 +122,7 @@ static void* thread_main(void* data) {
     if (threads->next_worker < threads->workers) {
       work(threads, threads->next_worker++);
     } else {
-      pthread_cond_wait(&threads->wake, &threads->mutex);
+      await_job(threads, atomic_load(&threads->jobs));
     }
   }
   pthread_mutex_unlock(&threads->mutex);
@@ -115,13 +153,15 @@ void oaq_threads_run(OaqThreads* threads, size_t workers, size_t parts, OaqTask 
   threads->task = task;
   threads->data = data;
   threads->parts = parts;
-  threads->next_part = threads->done_parts = 0;
+  threads->next_part = 0;
+  atomic_store(&threads->done_parts, 0);
   threads->workers = workers;
   threads->next_worker = 1;
+  atomic_fetch_add(&threads->jobs, 1);
   start(threads, workers - 1);
   for (size_t i = 1; i < workers; ++i) pthread_cond_signal(&threads->wake);
   work(threads, 0);
-  while (threads->done_parts < parts) pthread_cond_wait(&threads->finished, &threads->mutex);
+  await_parts(threads);
   threads->workers = 0;
   pthread_mutex_unlock(&threads->mutex);
   pthread_mutex_unlock(&threads->running);

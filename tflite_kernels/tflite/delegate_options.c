@@ -88,7 +88,7 @@ TfLiteDelegate* oaq_delegate_create(const OaqDelegateOptions* options) {
                      options->num_threads >= 1 && (options->profile == 0 || options->profile == 1);
   OaqDelegate* delegate = valid ? calloc(1, sizeof(*delegate)) : NULL;
   if (delegate == NULL) return NULL;
-  OaqThreads* threads = oaq_threads_create((size_t)options->num_threads, OAQ_PART_MACS);
+  OaqThreads* threads = oaq_threads_create((size_t)options->num_threads, kernels->part_macs);
   if (threads == NULL) {
     free(delegate);
     return NULL;

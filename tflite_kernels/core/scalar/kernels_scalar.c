@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/scalar/kernels_scalar.h"
 
+#include "core/threads.h"
+
 #if defined(__aarch64__) || defined(__ARM_NEON)
 // Instructions in gcc 12's output for eight products: two loads and SMLAL; SADDW twice, clearing
 // and the loop's ends; two loads, SMULL and SADDW twice.
@@ -30,6 +32,7 @@ static const OaqDepthwise kDepthwise = {
 
 const OaqKernels oaq_kernels_scalar = {
     .isa = "scalar",
+    .part_macs = OAQ_PART_MACS,
     .gemms = &kGemm,
     .num_gemms = 1,
     .depthwise = &kDepthwise,

@@ -22,6 +22,7 @@ static const OaqGemm kSse41Gemms[] = {{.layout = &oaq_layout_c4_8,
 
 static const OaqKernels kSse41 = {
     .isa = "sse41",
+    .part_macs = 400 * 1000,
     .gemms = kSse41Gemms,
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_sse41,
@@ -38,6 +39,7 @@ static const OaqGemm kAvx2Gemms[] = {{.layout = &oaq_layout_c4_16,
 
 static const OaqKernels kAvx2 = {
     .isa = "avx2",
+    .part_macs = 800 * 1000,
     .gemms = kAvx2Gemms,
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
@@ -61,6 +63,7 @@ static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
 
 static const OaqKernels kAvx512bw = {
     .isa = "avx512bw",
+    .part_macs = 1200 * 1000,
     .gemms = kAvx512bwGemms,
     .num_gemms = 2,
     .depthwise = &oaq_depthwise_avx512bw,
@@ -73,6 +76,7 @@ static const OaqGemm kVnniGemms[] = {
 
 static const OaqKernels kVnni = {
     .isa = "vnni",
+    .part_macs = 2000 * 1000,
     .gemms = kVnniGemms,
     .num_gemms = 2,
     .depthwise = &oaq_depthwise_avx512bw,
@@ -84,6 +88,7 @@ static const OaqGemm kVnni256Gemms[] = {
 
 static const OaqKernels kVnni256 = {
     .isa = "vnni256",
+    .part_macs = 1500 * 1000,
     .gemms = kVnni256Gemms,
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
@@ -95,6 +100,7 @@ static const OaqGemm kAvxVnniGemms[] = {
 
 static const OaqKernels kAvxVnni = {
     .isa = "avxvnni",
+    .part_macs = 1500 * 1000,
     .gemms = kAvxVnniGemms,
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
