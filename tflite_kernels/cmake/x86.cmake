@@ -17,11 +17,14 @@ oaq_add_kernels("-mavx2"
   core/avx2/gemm_i32_wide_6x16_avx2.c
   core/avx2/output_avx2.c)
 oaq_add_kernels("-mavx512bw;-mavx512vl"
+  core/avx512bw/gemm_i16_c4_12x16_avx512bw.c
   core/avx512bw/gemm_i16_c4_8x32_avx512bw.c
+  core/avx512bw/gemm_i32_wide_12x16_avx512bw.c
   core/avx512bw/gemm_i32_wide_8x32_avx512bw.c
   core/avx512bw/output_avx512bw.c)
 oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vnni"
   core/vnni/gemm_i32_c4_6x16_vnni256.c
+  core/vnni/gemm_i32_c4_12x16_vnni.c
   core/vnni/gemm_i32_c4_8x32_vnni.c)
 oaq_add_kernels("-mavx2;-mavxvnni"
   core/vnni/gemm_i32_c4_6x16_avxvnni.c)

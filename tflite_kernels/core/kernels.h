@@ -16,7 +16,7 @@
 // whoever made the drain list proved that what they hold at a drain is the true value. acc receives
 // sums of products and what `bias` holds, nothing else: no zero points.
 
-enum { OAQ_MAX_GEMM_ROWS = 8 };
+enum { OAQ_MAX_GEMM_ROWS = 12 };
 
 // When a tile's lanes are drained, and what they start from.
 typedef struct OaqDrains {

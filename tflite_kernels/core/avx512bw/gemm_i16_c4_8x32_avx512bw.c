@@ -16,6 +16,8 @@ static inline Vector drain(Vector sums, Vector lanes) {
   return _mm512_add_epi32(sums, _mm512_madd_epi16(lanes, _mm512_set1_epi16(1)));
 }
 
+#define OAQ_ROWS 8
+#define OAQ_VECTORS 2
 #include "core/x86/gemm_i16.h"
 
 void oaq_gemm_i16_c4_8x32_avx512bw(size_t rows, const OaqDrains* drains, const OaqRows* a,

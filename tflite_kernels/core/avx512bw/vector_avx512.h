@@ -5,9 +5,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-// The registers of core/x86/gemm_steps.h.
-
-#define OAQ_ROWS 8
+// The registers of core/x86/gemm_steps.h; a file says how many of them, OAQ_ROWS and OAQ_VECTORS.
 
 typedef __m512i Vector;
 

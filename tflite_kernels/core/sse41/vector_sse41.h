@@ -8,6 +8,7 @@
 // The registers of core/x86/gemm_steps.h.
 
 #define OAQ_ROWS 4
+#define OAQ_VECTORS 2
 
 typedef __m128i Vector;
 

@@ -9,6 +9,8 @@ static inline Vector multiply_add(Vector sums, Vector codes, Vector weights) {
   return sums;
 }
 
+#define OAQ_ROWS 8
+#define OAQ_VECTORS 2
 #include "core/x86/gemm_i32.h"
 
 void oaq_gemm_i32_c4_8x32_vnni(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,

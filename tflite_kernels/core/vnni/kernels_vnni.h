@@ -9,6 +9,8 @@
 
 void oaq_gemm_i32_c4_8x32_vnni(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                                int32_t* acc);
+void oaq_gemm_i32_c4_12x16_vnni(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                                int32_t* acc);
 void oaq_gemm_i32_c4_6x16_vnni256(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                                   int32_t* acc);
 void oaq_gemm_i32_c4_6x16_avxvnni(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,

@@ -11,35 +11,39 @@
 
 // The first step of a block: `start` values, where there are some, and no sums yet.
 OAQ_INLINE void begin_block(size_t rows, const int16_t* start, bool whole, Reader* reader,
-                            Vector lanes[][2]) {
+                            Vector lanes[][OAQ_VECTORS]) {
   const size_t stride = reader->rows->stride;
-  const Vector b0 = load(reader->b);
-  const Vector b1 = load(reader->b + sizeof(Vector));
+  const Vector first = load(reader->b);
+  const Vector last = load(reader->b + kLast * sizeof(Vector));
   for (size_t m = 0; m < rows; ++m) {
     const Vector codes = broadcast(oaq_load_i32(reader->a + m * stride));
-    lanes[m][0] = multiply(codes, b0);
-    lanes[m][1] = multiply(codes, b1);
+    lanes[m][0] = multiply(codes, first);
+    if (kLast > 0) lanes[m][kLast] = multiply(codes, last);
   }
   if (start != NULL) {
-    const Vector low = load(start);
-    const Vector high = load(start + 2 * kVectorChannels);
+    const Vector first_values = load(start);
+    const Vector last_values = load(start + 2 * kVectorChannels * kLast);
     for (size_t m = 0; m < rows; ++m) {
-      lanes[m][0] = add_lanes(lanes[m][0], low);
-      lanes[m][1] = add_lanes(lanes[m][1], high);
+      lanes[m][0] = add_lanes(lanes[m][0], first_values);
+      if (kLast > 0) lanes[m][kLast] = add_lanes(lanes[m][kLast], last_values);
     }
   }
   reader->a += sizeof(int32_t);
-  reader->b += 2 * sizeof(Vector);
+  reader->b += OAQ_VECTORS * sizeof(Vector);
   advance(reader, 1, whole);
 }
 
-OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride, Vector lanes[][2],
-                          int32_t* acc) {
+OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride,
+                          Vector lanes[][OAQ_VECTORS], int32_t* acc) {
   for (size_t m = 0; m < rows; ++m) {
-    for (size_t half = 0; half < 2; ++half) {
-      const Vector sums = load(from + m * from_stride + half * kVectorChannels);
-      store(acc + m * kChannels + half * kVectorChannels, drain(sums, lanes[m][half]));
+    int32_t* to = acc + m * kChannels;
+    const int32_t* sums = from + m * from_stride;
+    const Vector first = drain(load(sums), lanes[m][0]);
+    if (kLast > 0) {
+      const Vector last = load(sums + kLast * kVectorChannels);
+      store(to + kLast * kVectorChannels, drain(last, lanes[m][kLast]));
     }
+    store(to, first);
   }
 }
 
@@ -48,7 +52,7 @@ OAQ_INLINE void multiply_i16(size_t rows, bool whole, const OaqDrains* drains, c
   Reader reader = read_from(a, b);
   const int16_t* start = drains->start;
   for (size_t block = 0; block < drains->num_blocks; ++block) {
-    Vector lanes[OAQ_ROWS][2];
+    Vector lanes[OAQ_ROWS][OAQ_VECTORS];
     begin_block(rows, start, whole, &reader, lanes);
     if (start != NULL) start += 2 * kChannels;
     add_steps(rows, drains->blocks[block] - 1, whole, &reader, lanes);
@@ -60,13 +64,31 @@ OAQ_INLINE void multiply_i16(size_t rows, bool whole, const OaqDrains* drains, c
   }
 }
 
+#define OAQ_DEFINE_I16(count)                                                                    \
+  OAQ_NOINLINE void multiply_##count(const OaqDrains* drains, const OaqRows* a, const int8_t* b, \
+                                     const int32_t* bias, int32_t* acc) {                        \
+    multiply_i16(count, true, drains, a, b, bias, acc);                                          \
+  }                                                                                              \
+  OAQ_NOINLINE void multiply_segments_##count(const OaqDrains* drains, const OaqRows* a,         \
+                                              const int8_t* b, const int32_t* bias,              \
+                                              int32_t* acc) {                                    \
+    multiply_i16(count, false, drains, a, b, bias, acc);                                         \
+  }
+
+OAQ_FOR_COUNTS(OAQ_DEFINE_I16)
+
 OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
                          const int32_t* bias, int32_t* acc) {
-  if (a->num_segments == 1) {
-    OAQ_FOR_ROWS(rows, multiply_i16, true, drains, a, b, bias, acc)
-  } else {
-    OAQ_FOR_ROWS(rows, multiply_i16, false, drains, a, b, bias, acc)
+  if (rows == OAQ_ROWS && a->num_segments == 1) {
+    OAQ_NAME(multiply_, OAQ_ROWS)(drains, a, b, bias, acc);
+    return;
   }
+  OaqRows from = *a;
+#define OAQ_RUN(count)                                                  \
+  (a->num_segments == 1 ? multiply_##count(drains, &from, b, bias, acc) \
+                        : multiply_segments_##count(drains, &from, b, bias, acc))
+  OAQ_FOR_ROWS(rows, from, acc, OAQ_RUN)
+#undef OAQ_RUN
 }
 
 #endif  // OAQ_CORE_X86_GEMM_I16_H_

@@ -13,7 +13,8 @@
 //   Vector        a register of weights, with 32 bits of each output channel: four products of
 //   codes
 //                 or two of int16
-//   OAQ_ROWS      rows of a call, at most: 4, 6 or 8
+//   OAQ_ROWS      rows of a call, at most: 4, 6, 8 or 12
+//   OAQ_VECTORS   registers of a tile's channels: 1 or 2
 //   load(p), broadcast(value)
 //   multiply_add(sums, codes, weights)   what one step adds to the sums of a register's channels
 //
@@ -21,6 +22,10 @@
 // number of rows is a constant wherever this is inlined, so `sums` is 2 * rows registers.
 
 #define OAQ_INLINE static inline __attribute__((always_inline))
+
+// The other register of a tile, or the only one again: gcc 12 keeps sums in memory where a loop
+// over a tile's registers is inside one over the rows.
+enum { kLast = OAQ_VECTORS - 1 };
 
 typedef struct Reader {
   const OaqRows* rows;
@@ -44,27 +49,29 @@ OAQ_INLINE void advance(Reader* reader, size_t steps, bool whole) {
   }
 }
 
-OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader, Vector sums[][2]) {
+OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader,
+                             Vector sums[][OAQ_VECTORS]) {
   const uint8_t* a = reader->a;
   const int8_t* b = reader->b;
   const size_t stride = reader->rows->stride;
   for (; steps > 0; --steps) {
-    const Vector b0 = load(b);
-    const Vector b1 = load(b + sizeof(Vector));
+    const Vector first = load(b);
+    const Vector last = load(b + kLast * sizeof(Vector));
     for (size_t m = 0; m < rows; ++m) {
       const Vector codes = broadcast(oaq_load_i32(a + m * stride));
-      sums[m][0] = multiply_add(sums[m][0], codes, b0);
-      sums[m][1] = multiply_add(sums[m][1], codes, b1);
+      sums[m][0] = multiply_add(sums[m][0], codes, first);
+      if (kLast > 0) sums[m][kLast] = multiply_add(sums[m][kLast], codes, last);
     }
     a += sizeof(int32_t);
-    b += 2 * sizeof(Vector);
+    b += OAQ_VECTORS * sizeof(Vector);
   }
   reader->a = a;
   reader->b = b;
 }
 
 // `steps` from where the reader is, over the ends of segments.
-OAQ_INLINE void add_steps(size_t rows, size_t steps, bool whole, Reader* reader, Vector sums[][2]) {
+OAQ_INLINE void add_steps(size_t rows, size_t steps, bool whole, Reader* reader,
+                          Vector sums[][OAQ_VECTORS]) {
   if (whole) {
     add_straight(rows, steps, reader, sums);
     return;
@@ -77,37 +84,39 @@ OAQ_INLINE void add_steps(size_t rows, size_t steps, bool whole, Reader* reader,
   }
 }
 
-enum { kVectorChannels = sizeof(Vector) / sizeof(int32_t), kChannels = 2 * kVectorChannels };
+enum {
+  kVectorChannels = sizeof(Vector) / sizeof(int32_t),
+  kChannels = OAQ_VECTORS * kVectorChannels
+};
 
-// Calls function(rows, ...) with a constant.
-#define OAQ_CASE(count, function, ...) \
-  case count:                          \
-    function(count, __VA_ARGS__);      \
-    break;
-#if OAQ_ROWS > 4
-#define OAQ_CASES_TO_6(function, ...) \
-  OAQ_CASE(4, function, __VA_ARGS__)  \
-  OAQ_CASE(5, function, __VA_ARGS__)
+// OAQ_FOR_COUNTS(define) defines what runs so many rows at once, each a function of its own, which
+// leaves the compiler all registers; OAQ_FOR_ROWS(rows, a, acc, run) calls run(count) for the most
+// rows first, and moves on.
+#define OAQ_JOIN(a, b) a##b
+#define OAQ_NAME(prefix, count) OAQ_JOIN(prefix, count)
+#define OAQ_NOINLINE static __attribute__((noinline))
+#if OAQ_ROWS > 8
+#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(8) define(12)
+#define OAQ_MOST(run, left) ((left) >= 12 ? (run(12), 12u) : (left) >= 8 ? (run(8), 8u) : 0u)
+#elif OAQ_ROWS > 6
+#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(8)
+#define OAQ_MOST(run, left) ((left) >= 8 ? (run(8), 8u) : 0u)
+#elif OAQ_ROWS > 4
+#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(6)
+#define OAQ_MOST(run, left) ((left) >= 6 ? (run(6), 6u) : 0u)
 #else
-#define OAQ_CASES_TO_6(function, ...)
+#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4)
+#define OAQ_MOST(run, left) 0u
 #endif
-#if OAQ_ROWS > 6
-#define OAQ_CASES_TO_8(function, ...) \
-  OAQ_CASE(6, function, __VA_ARGS__)  \
-  OAQ_CASE(7, function, __VA_ARGS__)
-#else
-#define OAQ_CASES_TO_8(function, ...)
-#endif
-#define OAQ_FOR_ROWS(rows, function, ...) \
-  switch (rows) {                         \
-    OAQ_CASE(1, function, __VA_ARGS__)    \
-    OAQ_CASE(2, function, __VA_ARGS__)    \
-    OAQ_CASE(3, function, __VA_ARGS__)    \
-    OAQ_CASES_TO_6(function, __VA_ARGS__) \
-    OAQ_CASES_TO_8(function, __VA_ARGS__) \
-    default:                              \
-      function(OAQ_ROWS, __VA_ARGS__);    \
-      break;                              \
+#define OAQ_FOR_ROWS(rows, a, acc, run)                                           \
+  for (size_t left = (rows); left > 0;) {                                         \
+    size_t taken = OAQ_MOST(run, left);                                           \
+    if (taken == 0) {                                                             \
+      taken = left >= 4 ? (run(4), 4u) : left >= 2 ? (run(2), 2u) : (run(1), 1u); \
+    }                                                                             \
+    left -= taken;                                                                \
+    (a).codes = (const uint8_t*)(a).codes + taken * (a).stride;                   \
+    (acc) += taken * kChannels;                                                   \
   }
 
 #endif  // OAQ_CORE_X86_GEMM_STEPS_H_

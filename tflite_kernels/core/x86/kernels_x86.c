@@ -54,11 +54,11 @@ static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
                                           .i32 = oaq_gemm_i32_wide_8x32_avx512bw,
                                           .cost = {16.0f, 24.0f, 32.0f}},
                                          {.layout = &oaq_layout_c4_16,
-                                          .rows = 6,
+                                          .rows = 12,
                                           .shifted = true,
                                           .exact_wide = true,
-                                          .i16 = oaq_gemm_i16_c4_6x16_avx2,
-                                          .i32 = oaq_gemm_i32_wide_6x16_avx2,
+                                          .i16 = oaq_gemm_i16_c4_12x16_avx512bw,
+                                          .i32 = oaq_gemm_i32_wide_12x16_avx512bw,
                                           .cost = {8.0f, 16.0f, 16.0f}}};
 
 static const OaqKernels kAvx512bw = {
@@ -72,7 +72,7 @@ static const OaqKernels kAvx512bw = {
 
 static const OaqGemm kVnniGemms[] = {
     {.layout = &oaq_layout_c4_32, .rows = 8, .shifted = true, .i32 = oaq_gemm_i32_c4_8x32_vnni},
-    {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_vnni256}};
+    {.layout = &oaq_layout_c4_16, .rows = 12, .shifted = true, .i32 = oaq_gemm_i32_c4_12x16_vnni}};
 
 static const OaqKernels kVnni = {
     .isa = "vnni",

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/avx512bw/vector_avx512.h"
+#include "core/vnni/kernels_vnni.h"
+
+// VPDPBUSD: four products of codes in a channel's int32. In assembly: gcc 12 copies each
+// accumulator to another register and back.
+static inline Vector multiply_add(Vector sums, Vector codes, Vector weights) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "v"(weights));
+  return sums;
+}
+
+#define OAQ_ROWS 12
+#define OAQ_VECTORS 1
+#include "core/x86/gemm_i32.h"
+
+void oaq_gemm_i32_c4_12x16_vnni(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                                int32_t* acc) {
+  gemm_i32(rows, a, b, bias, acc);
+}
