@@ -22,7 +22,7 @@ from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, lane_blocks
 from oaq_keras.rewrite import to_custom_ops
 from tests.models import ModelBuilder
-from tests.netgen import figures, soak
+from tests.netgen import figures, mutate, soak
 from tests.netgen.compare import Comparer, Difference
 from tests.netgen.draw import draw
 from tests.netgen.network import (
@@ -243,6 +243,12 @@ def test_figures_replace_their_section_alone() -> None:
     assert figures.insert(once, made) == once
     with pytest.raises(SystemExit, match="once"):
         figures.insert("no markers", made)
+
+
+@pytest.mark.parametrize("mutation", mutate.MUTATIONS, ids=lambda mutation: mutation.what)
+def test_a_fault_has_one_place_in_the_sources(mutation: mutate.Mutation) -> None:
+    assert (mutate.SOURCES / mutation.path).read_text().count(mutation.old) == 1
+    assert mutation.new != mutation.old
 
 
 def test_soak_goes_on_where_it_stopped(kernels: library.Library, tmp_path: Path) -> None:
