@@ -62,7 +62,6 @@ PASS_THROUGH = {
             # Pools leave what their padding would add out of maximum and average.
             "MAX_POOL_2D",
             "AVERAGE_POOL_2D",
-            "MEAN",
             "RESHAPE",
             "SQUEEZE",
             "EXPAND_DIMS",
@@ -85,6 +84,9 @@ PASS_THROUGH = {
     ),
     "SPLIT": 1,
 }
+_POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
+# The runtime's average sums a filter of so many codes in an int32 that may wrap beyond.
+_LARGEST_AVERAGE = 1 << 23
 _PADDING = ("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND")
 _UNIONS = ("CONCATENATION", "PACK")
 _EXTREMES = ("MINIMUM", "MAXIMUM")
@@ -206,7 +208,18 @@ def _passed(
     known = ranges[source] if same else FULL
     if same and name in _PADDING:
         known = padded(graph, output, known)
+    if name not in _POOLS:
+        return known
+    if name == "AVERAGE_POOL_2D" and _filter_elements(operator) > _LARGEST_AVERAGE:
+        known = FULL
     return _activated(graph, output, _fused(operator, schema.Pool2DOptionsT), known)
+
+
+def _filter_elements(operator: Operator) -> int:
+    given = operator.builtinOptions
+    if not isinstance(given, schema.Pool2DOptionsT):
+        return 0
+    return int(given.filterWidth) * int(given.filterHeight)
 
 
 def _fused(operator: Operator, options: Any) -> int:

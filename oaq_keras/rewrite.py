@@ -41,13 +41,18 @@ _ACTIVATIONS = (
     schema.ActivationFunctionType.RELU6,
 )
 _CUSTOM_VERSION = 1
+# What the kernels refuse beyond: a multiplier's exponent, and parts of a TRANSPOSE_CONV's filter.
+_LARGEST_EXPONENT = 30
+_MOST_PHASES = 1024
 
 
 def to_custom_ops(model: Source) -> bytes:
     """Rewrite int8 convolutions and fully connected layers as Oaq operators.
 
     A layer that the custom options cannot describe (a fused activation that is none of NONE, RELU,
-    RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin.
+    RELU6 and RELU_N1_TO_1, options of a rarer kind) stays builtin, and so does one that the kernels
+    refuse: with a scale of input times weights of 2^30 or more outputs', or a TRANSPOSE_CONV of
+    more than 1,024 phases.
 
     Args:
       model: bytes of a .tflite file, or its path.
@@ -141,11 +146,22 @@ def _expressible(model: Model, layer: Int8Layer) -> bool:
     options = layer.options
     if options.activation not in _ACTIVATIONS or not np.isin(options.padding, (0, 1)):
         return False
-    if options.depth_multiplier < 1:
+    if options.depth_multiplier < 1 or len(layer.phases) > _MOST_PHASES:
+        return False
+    if _largest_exponent(model, layer) > _LARGEST_EXPONENT:
         return False
     # What the custom options have no key for must hold its default, or the way back loses it.
     restored = vars(_builtin_options(layer)[1])
     return bool(vars(operator.builtinOptions) == restored) and operator.builtinOptions2 is None
+
+
+def _largest_exponent(model: Model, layer: Int8Layer) -> int:
+    """Of input scale * weight scale / output scale as a 31-bit fraction times a power of two."""
+    graph = model.subgraphs[layer.subgraph]
+    source, output = (quantization(graph, i).scale[0] for i in (layer.input, layer.output))
+    weights = quantization(graph, layer.weights, len(layer.codes)).scale
+    fraction, exponent = np.frexp(float(source) * np.asarray(weights, np.float64) / float(output))
+    return int((exponent + (np.rint(fraction * 2.0**31) == 2.0**31)).max())
 
 
 def _builtin_options(layer: Int8Layer) -> tuple[int, Any]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`verify`: an independent check of a file's proof, written from the mathematics alone.
 
-Shares no code with the exporter, `certify` or the kernels. It reads the file by the flatbuffer
-schema, derives activation ranges and bounds with exact integers, lane by lane, and compares with
-the certificate in the file and with what the kernels planned. Plain on purpose, and slow.
+Shares no code with the exporter, `certify` or the kernels, nor do the modules that read the file
+for it, verification_file.py and verification_graph.py. It derives bounds with exact integers, lane
+by lane, and compares with the certificate in the file and with what the kernels planned. Plain on
+purpose, and slow.
 
 A lane is arithmetic modulo 2^16. For input codes in [lo, hi] the sums of a block of weight codes q
 span exactly (hi - lo) * sum |q|, so with a suitable start value the block is safe iff that is at
@@ -14,90 +15,120 @@ its negative ones at most 32768.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from flatbuffers import flexbuffers
+from oaq_keras.verification_file import certificate_of, read
+from oaq_keras.verification_graph import Layer, Skipped, layers_of
 
-from oaq_keras.errors import ModelFileError
-
-_KINDS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
-_OURS = {
-    "OaqConv2D": "CONV_2D",
-    "OaqDepthwiseConv2D": "DEPTHWISE_CONV_2D",
-    "OaqFullyConnected": "FULLY_CONNECTED",
-    "OaqTransposeConv": "TRANSPOSE_CONV",
+_PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2, "broadcast": 1}
+_TARGETS = ("c8", "c4", "channel")
+# Layers of more products never have the layout broadcast, in which one lane adds all of them.
+_BROADCAST_PRODUCTS = 64
+# The settings of a certificate, and what they may be.
+_SETTINGS: dict[str, Callable[[Any], bool]] = {
+    "format": lambda value: value == "oaq-certificate",
+    "version": lambda value: type(value) is int and value == 1,
+    "policy": lambda value: value in ("proven", "paper"),
+    "depth": lambda value: type(value) is int and value >= 1,
+    "first_layer_depth": lambda value: type(value) is int and value >= 1,
+    "accumulator_bits": lambda value: type(value) is int and 2 <= value <= 32,
+    "target": lambda value: (
+        isinstance(value, list)
+        and 0 < len(value) == len([name for name in _TARGETS if name in value])
+    ),
 }
-_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_FULL = (-128, 127)
-_MOVERS = frozenset(
-    (
-        *(
-            "MAX_POOL_2D",
-            "AVERAGE_POOL_2D",
-            "MEAN",
-            "RESHAPE",
-            "SQUEEZE",
-            "EXPAND_DIMS",
-            "TRANSPOSE",
-        ),
-        *("STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V", "GATHER", "TILE", "BROADCAST_TO"),
-        *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"),
-        *("RESIZE_NEAREST_NEIGHBOR", "PAD", "MIRROR_PAD"),
-    )
-)
-_WRITE_ZEROS = frozenset(("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND"))
-_LIMITS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
-_ALONE = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
-_FUSING = frozenset((*_OURS.values(), "ADD", "SUB", "MUL"))
-_PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2}
+
+# The certificate's entry of a layout, and by channel, whether it is proven and never drained.
+_Proof = tuple[dict[str, Any], list[bool], list[bool]]
 
 
-@dataclass(frozen=True)
-class Bound:
-    """What the codes of one layer allow.
-
-    Attributes:
-      subgraph, op, name, kind: which layer.
-      low, high: the input's activation range, padding included.
-      matrices: weight codes, [channels][products] for each group of a grouped convolution and for
-        each phase of the stride of a transposed one, else a single matrix.
-      taps: height and width of a depthwise filter.
-    """
-
-    subgraph: int
-    op: int
-    name: str
-    kind: str
-    low: int
-    high: int
-    matrices: list[list[list[int]]]
-    taps: tuple[int, int] = (1, 1)
+class Bound(Layer):
+    """What the codes of one layer allow."""
 
     @property
     def layouts(self) -> tuple[str, ...]:
         """Lane layouts that kernels use for this kind of layer."""
         return ("channel",) if self.kind == "DEPTHWISE_CONV_2D" else ("c8", "c4")
 
+    @cached_property
+    def products(self) -> int:
+        """Products of an output, of the longest phase."""
+        return max(len(row) for row in self._rows())
+
+    @cached_property
+    def channels(self) -> list[list[list[int]]]:
+        """For each output channel, its weight codes in every phase."""
+        if self.kind == "TRANSPOSE_CONV":
+            return [list(rows) for rows in zip(*self.matrices, strict=True)]
+        return [[row] for row in self._rows()]
+
+    def share(self, layout: str) -> int:
+        """Products that a lane sees in all, zero padding of the last step included."""
+        return {
+            "c8": -(-self.products // 8),
+            "c4": -(-self.products // 4) * 2,
+        }.get(layout, self.products)
+
     def worst_case(self, layout: str, depth: int) -> int:
         """(hi - lo) * largest sum of |q| over blocks of `depth` products of one lane."""
-        largest = 0
-        for row in self._rows():
-            for lane in _lanes(row, layout):
-                for start in range(0, len(lane), depth):
-                    largest = max(largest, sum(abs(code) for code in lane[start : start + depth]))
-        return (self.high - self.low) * largest
+        return max(self._worst_of(row, layout, depth) for row in self._rows())
 
     def worst_pair(self) -> int:
         """The larger of (hi - lo) * a c4 pair's positive codes, and the same for negative ones."""
         sums = [sum_ for row in self._rows() for sum_ in _pair_sums(row)]
         return (self.high - self.low) * max(max(sum_) for sum_ in sums)
+
+    def deepest(self, layout: str, rows: list[list[int]], limit: int = 65535) -> int:
+        """The largest uniform T that is safe for all of these rows; the share where any T is.
+
+        A longer T may split what a shorter one adds, so each is tried. 0 where a pair may saturate.
+        """
+        if layout == "c4" and self.saturates(rows):
+            return 0
+        totals = [
+            [0, *accumulate(abs(code) for code in lane)]
+            for row in rows
+            for lane in _lanes(row, layout)
+        ]
+        step = _PRODUCTS_OF_A_STEP[layout]
+        return next(
+            (
+                depth
+                for depth in range(self.share(layout), 0, -step)
+                if all(self._fits(total, depth, limit) for total in totals)
+            ),
+            0,
+        )
+
+    def proof(self, layout: str, depth: int, bits: int) -> _Proof:
+        """What a certificate says of a layout at a required T, in lanes of so many bits."""
+        limit, share = 2**bits - 1, self.share(layout)
+        worsts = [max(self._worst_of(r, layout, depth) for r in rows) for rows in self.channels]
+        deepest = [self.deepest(layout, rows, limit) for rows in self.channels]
+        safe = [
+            worst <= limit and not (layout == "c4" and self.saturates(rows))
+            for worst, rows in zip(worsts, self.channels, strict=True)
+        ]
+        whole = [longest == share for longest in deepest]
+        worst = max(worsts)
+        entry = {
+            "share": share,
+            "worst_case": worst,
+            "headroom": math.log2(limit) - math.log2(max(worst, 1)),
+            "max_depth": min(deepest),
+            "never_drained": all(whole),
+            "proven_channels": sum(safe),
+            "never_drained_channels": sum(whole),
+            "proven": all(safe),
+        }
+        if layout == "c4":
+            entry["pair_worst_case"] = self.worst_pair()
+        return entry, safe, whole
 
     def tiles(self, tile_channels: int) -> list[list[list[int]]]:
         """Rows of output channels that share a drain list, tile by tile."""
@@ -134,6 +165,23 @@ class Bound:
         for matrix in self.matrices:
             yield from matrix
 
+    def _worst_of(self, row: list[int], layout: str, depth: int) -> int:
+        # No drain lies within a step.
+        depth = -(-depth // _PRODUCTS_OF_A_STEP[layout]) * _PRODUCTS_OF_A_STEP[layout]
+        return (self.high - self.low) * max(
+            sum(abs(code) for code in lane[start : start + depth])
+            for lane in _lanes(row, layout)
+            for start in range(0, len(lane), depth)
+        )
+
+    def _fits(self, total: list[int], depth: int, limit: int) -> bool:
+        """Whether every block is safe of a lane whose sums of |q| from its beginning are these."""
+        return all(
+            (self.high - self.low) * (total[min(start + depth, len(total) - 1)] - total[start])
+            <= limit
+            for start in range(0, len(total) - 1, depth)
+        )
+
     def _blocks(self, lanes: list[list[int]], step: int) -> list[int]:
         """Lengths, in steps of so many products a lane, of the longest safe blocks."""
         blocks, sums, length = [], [0] * len(lanes), 0
@@ -147,49 +195,14 @@ class Bound:
         return [*blocks, length]
 
 
-def _pair_sums(row: list[int]) -> list[tuple[int, int]]:
-    """For each pair of neighbours, the sum of its positive codes and that of its negative ones."""
-    pairs = [row[start : start + 2] for start in range(0, len(row), 2)]
-    return [
-        (sum(code for code in pair if code > 0), -sum(code for code in pair if code < 0))
-        for pair in pairs
-    ]
-
-
 def bounds(path: str | Path | bytes) -> list[Bound]:
     """The int8 convolutions and fully connected layers of a file, builtin and Oaq.
 
     Raises:
-      ModelFileError: the file cannot be read as a model.
+      ModelFileError: the file cannot be read as a model, or no runtime could run it.
     """
-    model = _read(path)
-    found = []
-    for position, graph in enumerate(model.subgraphs):
-        ranges = _ranges(model, graph)
-        for op, operator in enumerate(graph.operators):
-            kind = _kind(model, operator)
-            kind = _OURS.get(kind, kind)
-            if kind not in _OURS.values():
-                continue
-            transposed = kind == "TRANSPOSE_CONV"
-            source = operator.inputs[2 if transposed else 0]
-            weights = graph.tensors[operator.inputs[1]]
-            output = graph.tensors[operator.outputs[0]]
-            tensors = (graph.tensors[source], weights, output)
-            data = model.buffers[weights.buffer].data
-            if any(tensor.type != schema.TensorType.INT8 for tensor in tensors) or data is None:
-                continue
-            codes = np.asarray(data).view(np.int8).reshape(weights.shape)
-            low, high = ranges[source]
-            pads = kind in _WINDOWED and _option(operator, "padding") == 0
-            if pads or transposed:
-                zero = int(graph.tensors[source].quantization.zeroPoint[0])
-                low, high = min(low, zero), max(high, zero)
-            name = output.name.decode() if output.name else f"tensor {operator.outputs[0]}"
-            matrices = _matrices(kind, operator, codes, graph.tensors[source].shape[-1])
-            taps = codes.shape[1:3] if kind == "DEPTHWISE_CONV_2D" else (1, 1)
-            found.append(Bound(position, op, name, kind, low, high, matrices, taps))
-    return found
+    layers, _ = layers_of(read(path))
+    return [Bound(**vars(layer)) for layer in layers]
 
 
 def verify(path: str | Path | bytes, plans: Mapping[str, Iterable[Any]] | None = None) -> list[str]:
@@ -204,95 +217,155 @@ def verify(path: str | Path | bytes, plans: Mapping[str, Iterable[Any]] | None =
       What does not agree, a sentence each; empty where all does.
 
     Raises:
-      ModelFileError: the file cannot be read as a model, or its certificate is no JSON.
+      ModelFileError: the file cannot be read as a model, no runtime could run it, or its
+        certificate is no JSON.
     """
-    layers = bounds(path)
-    problems = list(_check_certificate(_certificate(_read(path)), layers))
+    model = read(path)
+    layers, skipped = layers_of(model)
+    found = [Bound(**vars(layer)) for layer in layers]
+    certificate = certificate_of(model)
+    problems = [] if certificate is None else [*_check_certificate(certificate, found, skipped)]
     for isa, plan in (plans or {}).items():
-        disagreements = _check_plan(plan, [layer for layer in layers if layer.subgraph == 0])
-        problems += [f"{isa}: {disagreement}" for disagreement in disagreements]
+        problems += [f"{isa}: {disagreement}" for disagreement in _check_plan(plan, found)]
     return problems
 
 
-def _check_certificate(certificate: Any, layers: list[Bound]) -> Iterator[str]:
-    if certificate is None:
+def _check_certificate(
+    certificate: Any, layers: list[Bound], skipped: list[Skipped]
+) -> Iterator[str]:
+    if not isinstance(certificate, dict):
+        yield f"the certificate is {_show(certificate)}, expected an object"
         return
-    claims = {(claim["subgraph"], claim["op"]): claim for claim in certificate["layers"]}
-    if set(claims) != {(layer.subgraph, layer.op) for layer in layers}:
-        yield f"the certificate has {len(claims)} layers, the file has {len(layers)} others"
-        return
-    limit = 2 ** certificate["accumulator_bits"] - 1
-    for layer in layers:
-        claim = claims[layer.subgraph, layer.op]
-        if list(claim["input_range"]) != [layer.low, layer.high]:
-            yield f"{layer.name}: range {claim['input_range']}, found {[layer.low, layer.high]}"
-        proven = True
-        for layout in layer.layouts:
-            if layout not in certificate["target"]:
-                continue
-            depth = claim["depth"] + (claim["depth"] % 2 if layout == "c4" else 0)
-            worst = layer.worst_case(layout, depth)
-            stated = claim["layouts"][layout]
-            if stated["worst_case"] != worst:
-                yield f"{layer.name}: {layout} worst case {stated['worst_case']}, found {worst}"
-            proven = proven and worst <= limit
-            if layout == "c4":
-                pair = layer.worst_pair()
-                if stated["pair_worst_case"] != pair:
-                    yield f"{layer.name}: pair {stated['pair_worst_case']}, found {pair}"
-                proven = proven and pair <= 32767
-        if claim["proven"] and not proven:
-            yield f"{layer.name}: the certificate says proven, the codes do not fit"
+    for key, allows in _SETTINGS.items():
+        if key not in certificate or not allows(certificate[key]):
+            yield f"the certificate has the {_words(key)} {_show(certificate.get(key))}"
+            return
+    facts = {
+        "layers": [_layer_facts(layer, certificate) for layer in layers],
+        # Why one was left out is for people to read.
+        "skipped": [{**vars(layer), "reason": str} for layer in skipped],
+    }
+    for key in sorted(certificate.keys() - {*_SETTINGS, *facts}):
+        yield f"the certificate has the unknown field {_show(key)}"
+    for key, known in facts.items():
+        claims = certificate.get(key)
+        if not isinstance(claims, list) or len(claims) != len(known):
+            count = len(claims) if isinstance(claims, list) else "no list of"
+            yield f"the certificate has {count} {key}, the file has {len(known)}"
+            continue
+        for claim, fact in zip(claims, known, strict=True):
+            yield from _differences(f"{fact['name']}:", claim, fact)
 
 
-def _check_plan(plan: Any, layers: list[Bound]) -> Iterator[str]:
+def _layer_facts(layer: Bound, certificate: dict[str, Any]) -> dict[str, Any]:
+    """A certificate's entry of one layer, by the settings of this certificate."""
+    depth = certificate["first_layer_depth" if layer.first else "depth"]
+    bits = certificate["accumulator_bits"]
+    target = [layout for layout in layer.layouts if layout in certificate["target"]]
+    proofs = {layout: layer.proof(layout, depth, bits) for layout in target}
+    layouts = {layout: entry for layout, (entry, _, _) in proofs.items()}
+    if layer.kind != "DEPTHWISE_CONV_2D" and layer.products <= _BROADCAST_PRODUCTS:
+        entry, _, _ = layer.proof("broadcast", depth, bits)
+        if entry["never_drained"]:
+            layouts["broadcast"] = entry
+    # Nothing is proven, nor never drained, where no target applies.
+    channels = range(len(layer.channels) if target else 0)
+    safe = [all(proven[n] for _, proven, _ in proofs.values()) for n in channels]
+    whole = [all(never[n] for _, _, never in proofs.values()) for n in channels]
+    return {
+        "subgraph": layer.subgraph,
+        "op": layer.op,
+        "name": layer.name,
+        "kind": layer.kind,
+        "macs": layer.macs,
+        "channels": len(layer.channels),
+        "products": layer.products,
+        "input_range": [layer.low, layer.high],
+        "depth": depth,
+        "first": layer.first,
+        "proven": bool(safe) and all(safe),
+        "proven_channels": sum(safe),
+        "never_drained_channels": sum(whole),
+        "layouts": layouts,
+    }
+
+
+def _differences(where: str, claim: Any, fact: Any) -> Iterator[str]:
+    """What a claim has that differs from the facts; a fact that is a type allows any of it."""
+    if isinstance(fact, dict):
+        if not isinstance(claim, dict):
+            yield f"{where} {_show(claim)}, expected an object"
+            return
+        for key in sorted(claim.keys() - fact.keys()):
+            yield f"{where} {_words(key)} is in the certificate, found none"
+        for key, value in fact.items():
+            if key not in claim:
+                yield f"{where} {_words(key)} is not in the certificate"
+            else:
+                yield from _differences(f"{where} {_words(key)}", claim[key], value)
+    elif isinstance(fact, type):
+        if not isinstance(claim, fact):
+            yield f"{where} {_show(claim)}, expected a {fact.__name__}"
+    elif isinstance(fact, float):
+        number = type(claim) in (int, float)
+        # Rounded to four places there. Written so that no NaN is near.
+        if not (number and abs(claim - fact) <= 1e-4):
+            yield f"{where} {_show(claim)}, found {fact:.4f}"
+    elif type(claim) is not type(fact) or claim != fact:
+        yield f"{where} {_show(claim)}, found {fact}"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _show(value: Any) -> str:
+    return repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+
+
+def _check_plan(plan: Iterable[Any], layers: list[Bound]) -> Iterator[str]:
     entries = {}
     for entry in plan:
         fields = entry if isinstance(entry, dict) else vars(entry)
-        entries[fields["op"]] = fields
+        entries[fields.get("subgraph", 0), fields["op"]] = fields
+    # A runtime may keep a whole subgraph from a delegate, but not one operator of it.
+    seen = {0, *(subgraph for subgraph, _ in entries)}
     for layer in layers:
-        entry = entries.get(layer.op)
-        if entry is None or entry["runs"] != "int16":
-            continue
-        if list(entry["range"]) != [layer.low, layer.high]:
-            yield f"{layer.name}: the plan has range {entry['range']}"
-        tiles = layer.tiles(entry["tile_channels"])
-        if entry["tiles"] != len(tiles):
-            yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {len(tiles)}"
-            continue
-        if entry["layout"] == "channel_pairs":
-            order = _pairs_of_taps(*layer.taps)
-            tiles = [[[row[tap] for tap in order] for row in rows] for rows in tiles]
-        if _PRODUCTS_OF_A_STEP[entry["layout"]] == 2:
-            tiles = [rows for rows in tiles if not layer.saturates(rows)]
-        drains, depth = layer.drains(entry["layout"], tiles)
-        planned = (entry["tiles_int16"], entry["drains"], entry["depth"])
-        if planned != (len(tiles), drains, depth):
-            yield (
-                f"{layer.name}: the plan drains {planned[0]} tiles {planned[1]} times at T = "
-                f"{planned[2]}, found {len(tiles)}, {drains} and {depth}"
-            )
+        if layer.subgraph in seen:
+            yield from _check_entry(layer, entries.pop((layer.subgraph, layer.op), None))
+    for entry in entries.values():
+        if entry["runs"] != "stock":
+            yield f"op {entry['op']}: the plan runs it {entry['runs']}, the file has no int8 layer"
 
 
-def _matrices(kind: str, operator: Any, codes: Any, depth: int) -> list[list[list[int]]]:
-    """Weight codes as [channels][products] matrices, from a file's tensor for `depth` channels."""
-    if kind == "DEPTHWISE_CONV_2D":
-        parts = [np.moveaxis(codes, 3, 0)]
-    elif kind == "CONV_2D":
-        parts = np.split(codes, depth // codes.shape[3])
-    elif kind == "TRANSPOSE_CONV":
-        # An output at position p meets the taps t with (p + padding - t) divisible by the stride.
-        down, right = _option(operator, "stride_h"), _option(operator, "stride_w")
-        parts = [
-            codes[:, [t for t in range(codes.shape[1]) if t % down == row]][
-                :, :, [t for t in range(codes.shape[2]) if t % right == column]
-            ]
-            for row in range(down)
-            for column in range(right)
-        ]
-    else:
-        parts = [codes]
-    return [p.reshape(len(p), -1).astype(int).tolist() for p in parts if p.size]
+def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]:
+    if entry is None:
+        yield f"{layer.name}: missing from the plan"
+        return
+    if entry["runs"] == "stock" and entry["isa"] is not None:
+        yield f"{layer.name}: left to the runtime, though the plan has kernels of {entry['isa']}"
+    if entry["runs"] != "int16":
+        return  # exact sums need no proof
+    if list(entry["range"]) != [layer.low, layer.high]:
+        yield f"{layer.name}: the plan has range {entry['range']}"
+    tiles = layer.tiles(entry["tile_channels"])
+    if entry["tiles"] != len(tiles):
+        yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {len(tiles)}"
+        return
+    if entry["layout"] == "channel_pairs":
+        order = _pairs_of_taps(*layer.taps)
+        tiles = [[[row[tap] for tap in order] for row in rows] for rows in tiles]
+    if _PRODUCTS_OF_A_STEP[entry["layout"]] == 2:
+        tiles = [rows for rows in tiles if not layer.saturates(rows)]
+    drains, depth = layer.drains(entry["layout"], tiles)
+    planned = (entry["tiles_int16"], entry["drains"], entry["depth"])
+    if planned != (len(tiles), drains, depth):
+        yield (
+            f"{layer.name}: the plan drains {planned[0]} tiles {planned[1]} times at T = "
+            f"{planned[2]}, found {len(tiles)}, {drains} and {depth}"
+        )
+    if entry["never_drained"] != (drains == len(tiles)):
+        yield f"{layer.name}: never drained is {entry['never_drained']}, found {drains} drains"
 
 
 def _pairs_of_taps(height: int, width: int) -> list[int]:
@@ -310,7 +383,7 @@ def _pairs_of_taps(height: int, width: int) -> list[int]:
 
 def _lanes(row: list[int], layout: str) -> list[list[int]]:
     """The products of one output channel by lane, in the order in which each lane adds them."""
-    if layout in ("channel", "channel_pairs"):
+    if layout in ("channel", "channel_pairs", "broadcast"):
         return [row]
     if layout == "c8":
         return [row[lane::8] for lane in range(8) if lane < len(row)]
@@ -319,138 +392,10 @@ def _lanes(row: list[int], layout: str) -> list[list[int]]:
     return [even, odd] if odd else [even]
 
 
-def _read(path: str | Path | bytes) -> Any:
-    try:
-        data = path if isinstance(path, bytes) else Path(path).read_bytes()
-        if data[4:8] != b"TFL3":
-            raise ValueError("it lacks the TFL3 identifier")
-        return schema.ModelT.InitFromPackedBuf(data, 0)
-    except Exception as error:  # the generated reader raises whatever a wild offset leads to
-        raise ModelFileError(f"not a TFLite model: {error}; pass a .tflite file") from error
-
-
-def _certificate(model: Any) -> Any:
-    for entry in model.metadata or ():
-        if entry.name == b"oaq_certificate":
-            try:
-                return json.loads(bytes(model.buffers[entry.buffer].data))
-            except ValueError as error:
-                raise ModelFileError(f"the certificate is no JSON: {error}") from error
-    return None
-
-
-def _kind(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    if builtin == schema.BuiltinOperator.CUSTOM:
-        return str((code.customCode or b"").decode("utf-8", "replace"))
-    return str(_KINDS.get(builtin, builtin))
-
-
-def _option(operator: Any, name: str) -> int:
-    """An option of a builtin operator, or of an Oaq one, by the latter's name for it."""
-    if operator.customOptions is not None and len(operator.customOptions):
-        root = flexbuffers.Loads(bytes(operator.customOptions))
-        return int(root[name])
-    builtin_names = {
-        "activation": "fusedActivationFunction",
-        "stride_h": "strideH",
-        "stride_w": "strideW",
-    }
-    field = builtin_names.get(name, name)
-    return int(getattr(operator.builtinOptions, field, 0) or 0)
-
-
-def _ranges(model: Any, graph: Any) -> list[tuple[int, int]]:
-    ranges = [_FULL] * len(graph.tensors)
-    sure = _written_once(model, graph)
-    for index in sure:
-        data = model.buffers[graph.tensors[index].buffer].data
-        if data is not None and len(data) and graph.tensors[index].type == schema.TensorType.INT8:
-            codes = np.asarray(data).view(np.int8)
-            ranges[index] = (int(codes.min()), int(codes.max()))
-    for operator in graph.operators:
-        for output in operator.outputs:
-            if output in sure and graph.tensors[output].type == schema.TensorType.INT8:
-                ranges[output] = _written(model, graph, operator, output, ranges)
-    return ranges
-
-
-def _written_once(model: Any, graph: Any) -> set[int]:
-    """Tensors with one writer, which no operator reads before it has written."""
-    count = [0] * len(graph.tensors)
-    for index, tensor in enumerate(graph.tensors):
-        data = model.buffers[tensor.buffer].data
-        count[index] += bool((data is not None and len(data)) or tensor.isVariable)
-    for index in graph.inputs:
-        count[index] += 1
-    early = set()
-    for operator in graph.operators:
-        early |= {index for index in operator.inputs if index >= 0 and not count[index]}
-        for index in operator.outputs:
-            count[index] += 1
-    return {index for index, writers in enumerate(count) if writers == 1} - early
-
-
-def _written(
-    model: Any, graph: Any, operator: Any, output: int, ranges: list[tuple[int, int]]
-) -> tuple[int, int]:
-    kind = _kind(model, operator)
-    inputs = [index for index in operator.inputs if index >= 0]
-    if kind in _OURS:
-        low, high = _clipped(graph, output, _option(operator, "activation"), _FULL)
-        limits = _option(operator, "output_lo"), _option(operator, "output_hi")
-        return max(low, min(limits[0], high)), min(high, max(limits[1], low))
-    if kind == "TRANSPOSE_CONV" and model.operatorCodes[operator.opcodeIndex].version < 4:
-        return _FULL  # the fused activation came with version 4
-    if kind in _FUSING:
-        return _clipped(graph, output, _option(operator, "activation"), _FULL)
-    if kind in _ALONE:
-        return _clipped(graph, output, _ALONE[kind], _FULL)
-    if kind in _MOVERS:
-        source = inputs[1] if kind == "SPLIT" else inputs[0]
-        if not _alike(graph, source, output):
-            return _clipped(graph, output, _option(operator, "activation"), _FULL)
-        low, high = ranges[source]
-        if kind in _WRITE_ZEROS:
-            zero = int(graph.tensors[output].quantization.zeroPoint[0])
-            low, high = min(low, zero), max(high, zero)
-        return _clipped(graph, output, _option(operator, "activation"), (low, high))
-    united = kind in ("CONCATENATION", "PACK", "MINIMUM", "MAXIMUM")
-    if united and all(_alike(graph, index, output) for index in inputs):
-        lows, highs = [ranges[i][0] for i in inputs], [ranges[i][1] for i in inputs]
-        low = max(lows) if kind == "MAXIMUM" else min(lows)
-        return low, min(highs) if kind == "MINIMUM" else max(highs)
-    return _FULL
-
-
-def _alike(graph: Any, source: int, output: int) -> bool:
-    """Whether a code stands for the same number in both tensors."""
-    given = []
-    for index in (source, output):
-        tensor = graph.tensors[index]
-        affine = tensor.quantization
-        if tensor.type != schema.TensorType.INT8 or affine is None or affine.scale is None:
-            return False
-        if len(affine.scale) != 1:
-            return False
-        given.append((float(affine.scale[0]), int(affine.zeroPoint[0])))
-    return given[0] == given[1]
-
-
-def _clipped(graph: Any, output: int, activation: int, known: tuple[int, int]) -> tuple[int, int]:
-    """`known` clipped to the codes of a fused activation's limits."""
-    affine = graph.tensors[output].quantization
-    if activation not in _LIMITS or affine is None or affine.scale is None:
-        return known
-    scale, zero = np.float32(affine.scale[0]), int(affine.zeroPoint[0])
-    limits = []
-    for real in _LIMITS[activation]:
-        if math.isinf(real):
-            limits.append(127)
-            continue
-        steps = float(np.float32(real) / scale)
-        code = zero + int(math.copysign(math.floor(abs(steps) + 0.5), steps))
-        limits.append(max(-128, min(127, code)))
-    low, high = (max(limits[0], min(limits[1], code)) for code in known)
-    return low, high
+def _pair_sums(row: list[int]) -> list[tuple[int, int]]:
+    """For each pair of neighbours, the sum of its positive codes and that of its negative ones."""
+    pairs = [row[start : start + 2] for start in range(0, len(row), 2)]
+    return [
+        (sum(code for code in pair if code > 0), -sum(code for code in pair if code < 0))
+        for pair in pairs
+    ]

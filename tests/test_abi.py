@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tflite/abi.h against official headers, field by field."""
+"""tflite/abi.h against official headers, field by field and constant by constant."""
 
 from __future__ import annotations
 
@@ -47,13 +47,28 @@ def test_every_field_is_where_the_official_headers_have_it(headers: Path, tmp_pa
     assert run.returncode == 0, run.stderr
 
 
-def test_a_moved_field_is_found(headers: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        # A pointer's alignment hides four bytes before `dims`, but not behind them.
+        (
+            "  TfLiteIntArray* dims;\n",
+            "  int moved;\n  TfLiteIntArray* dims;\n",
+            "TfLiteTensor.dims",
+        ),
+        ("  bool data_is_stale;\n", "  int data_is_stale;\n", "TfLiteTensor.data_is_stale"),
+        ("kTfLiteInt8 = 9", "kTfLiteInt8 = 8", "kTfLiteInt8"),
+        ("kTfLiteOptionalTensor = -1", "kTfLiteOptionalTensor = -2", "kTfLiteOptionalTensor"),
+    ],
+)
+def test_a_difference_is_found(
+    headers: Path, tmp_path: Path, old: str, new: str, found: str
+) -> None:
     text = (KERNELS / "tflite" / "abi.h").read_text()
-    moved = text.replace("  TfLiteIntArray* dims;\n", "  int moved;\n  TfLiteIntArray* dims;\n")
-    assert moved != text
+    changed = text.replace(old, new)
+    assert changed != text
     (tmp_path / "tflite").mkdir()
-    (tmp_path / "tflite" / "abi.h").write_text(moved)
+    (tmp_path / "tflite" / "abi.h").write_text(changed)
     run = build_and_run(headers, tmp_path, tmp_path)
     assert run.returncode == 1
-    # A pointer's alignment hides four bytes before `dims`, but not behind them.
-    assert "TfLiteTensor.dims" in run.stderr
+    assert found in run.stderr

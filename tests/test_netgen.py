@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 from collections import Counter
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, lane_blocks
 from oaq_keras.rewrite import to_custom_ops
 from tests.models import ModelBuilder
-from tests.netgen import figures, soak
+from tests.netgen import figures, moves, mutate, soak
 from tests.netgen.compare import Comparer, Difference
 from tests.netgen.draw import draw
 from tests.netgen.network import (
@@ -95,7 +96,7 @@ def test_networks_are_as_various_as_they_claim() -> None:
                 counts["dilated"] += max(node.options.get("dilation", [1])) > 1
                 counts["keeps dimensions"] += node.options.get("keep_num_dims", False)
     assert min(counts.values()) >= 10, counts
-    assert len(counts) == 21 + 4 + 7 + 5, counts
+    assert len(counts) == 34 + 4 + 7 + 5, counts
 
 
 def test_certified_layers_fit_the_depth() -> None:
@@ -141,6 +142,20 @@ def test_the_file_holds_the_recipe() -> None:
         Node("RESHAPE", (0,), options={"shape": [1, 13]}),
         Node("CONCATENATION", (0, 1), options={"axis": 1}),
         Node("PAD", (0,), options={"paddings": [[0, 0]]}),
+        Node("MIRROR_PAD", (0,), options={"paddings": [[0, 0]] * 3 + [[2, 0]], "mode": 0}),
+        Node("PACK", (0, 1), options={"axis": 0}),
+        Node("SQUEEZE", (0,), options={"axes": [1]}),
+        Node("EXPAND_DIMS", (0,), options={"axis": 5}),
+        Node("TRANSPOSE", (0,), options={"order": [0, 1, 2, 2]}),
+        Node("SLICE", (0,), options={"begin": [0, 0, 2, 0], "size": [1, 3, 2, 2]}),
+        Node("GATHER", (0,), options={"axis": 3, "indices": [2]}),
+        Node("TILE", (0,), options={"multiples": [1, 2]}),
+        Node("BROADCAST_TO", (0,), options={"shape": [1, 6, 3, 2]}),
+        Node("SPACE_TO_DEPTH", (0,), options={"block": 2}),
+        Node("DEPTH_TO_SPACE", (0,), options={"block": 2}),
+        Node("SPACE_TO_BATCH_ND", (0,), options={"blocks": [1, 2], "paddings": [[0, 0], [1, 1]]}),
+        Node("BATCH_TO_SPACE_ND", (0,), options={"blocks": [2, 1], "crops": [[0, 0], [0, 0]]}),
+        Node("BATCH_TO_SPACE_ND", (0,), options={"blocks": [1, 1], "crops": [[2, 1], [0, 0]]}),
         Node("RELU", (0,), scale=2.0**-60),
     ],
 )
@@ -213,6 +228,30 @@ def test_shrinking_keeps_what_the_fault_needs() -> None:
     assert max(shape[-1] for shape in shapes(minimal.nodes)) == 5
 
 
+# Sizes of the others depend on those around them.
+@pytest.mark.parametrize(
+    "wanted",
+    sorted(
+        moves.SHAPES.keys()
+        - {"CONCATENATION", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "SQUEEZE"}
+    ),
+)
+def test_options_shrink_to_the_simplest(wanted: str) -> None:
+    def fails(network: Network) -> bool:
+        return any(node.kind == wanted for node in network.nodes)
+
+    minimal = shrink(next(made for made in map(draw, range(100)) if fails(made)), fails)
+    (node,) = (node for node in minimal.nodes if node.kind == wanted)
+    for name, value in node.options.items():
+        if name in ("paddings", "crops", "begin", "indices"):
+            assert not np.any(value)
+        elif name in ("shape", "multiples", "blocks", "block", "mode"):
+            assert np.max(value) == 1
+        elif name == "order":
+            assert value == sorted(value)
+    assert prod(shapes(minimal.nodes)[minimal.nodes.index(node)]) <= 8
+
+
 @pytest.mark.parametrize("attempts", [0, 3])
 def test_shrinking_ends(attempts: int) -> None:
     asked: list[Network] = []
@@ -243,6 +282,12 @@ def test_figures_replace_their_section_alone() -> None:
     assert figures.insert(once, made) == once
     with pytest.raises(SystemExit, match="once"):
         figures.insert("no markers", made)
+
+
+@pytest.mark.parametrize("mutation", mutate.MUTATIONS, ids=lambda mutation: mutation.what)
+def test_a_fault_has_one_place_in_the_sources(mutation: mutate.Mutation) -> None:
+    assert (mutate.SOURCES / mutation.path).read_text().count(mutation.old) == 1
+    assert mutation.new != mutation.old
 
 
 def test_soak_goes_on_where_it_stopped(kernels: library.Library, tmp_path: Path) -> None:

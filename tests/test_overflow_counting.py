@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof against an observation: kernels that carry every lane's true sum in 64 bits.
+"""The proof against an observation: every lane's true sum in 64 bits, counted beside the kernels.
 
 Builds liboaq_tflite_counting, which counts the lanes that a drain finds overflowed, and feeds it
 the inputs that bring the lanes to their ends. The bound is shown to be tight, and the count to be

@@ -91,7 +91,7 @@ def test_operators_that_pass_codes_on(kind: str) -> None:
     assert ranges["other_scale"] == ranges["other_zero_point"] == FULL
 
 
-@pytest.mark.parametrize("kind", ["LOGISTIC", "RESIZE_BILINEAR", "PADV2", "DEQUANTIZE"])
+@pytest.mark.parametrize("kind", ["MEAN", "LOGISTIC", "RESIZE_BILINEAR", "PADV2", "DEQUANTIZE"])
 def test_other_operators_may_write_any_code(kind: str) -> None:
     graph = Graph()
     graph.unary(kind)
@@ -149,6 +149,39 @@ def test_pool_with_same_padding_and_a_fused_activation() -> None:
     options.padding, options.fusedActivationFunction = SAME, RELU6
     graph.op("MAX_POOL_2D", [graph.x], graph.tensor("y", (1, 4, 4, 4), 0.05), options)
     assert ranges_by_name(graph.build())["y"] == (0, 120)
+
+
+@pytest.mark.parametrize(
+    ("kind", "filter_width", "expected"),
+    [
+        ("AVERAGE_POOL_2D", 1 << 11, (0, 120)),
+        ("AVERAGE_POOL_2D", (1 << 11) + 1, (-120, 120)),
+        ("MAX_POOL_2D", (1 << 11) + 1, (0, 120)),
+    ],
+)
+def test_averages_of_more_than_an_int32_sums_are_unknown(
+    kind: str, filter_width: int, expected: tuple[int, int]
+) -> None:
+    graph = Graph()
+    options = schema.Pool2DOptionsT()
+    options.filterHeight, options.filterWidth = 1 << 12, filter_width
+    options.fusedActivationFunction = RELU_N1_TO_1
+    scale = 1 / 120
+    x = graph.op("RELU", [graph.x], graph.tensor("closed", (1, 4, 4, 4), scale))
+    graph.op(kind, [x], graph.tensor("y", (1, 1, 1, 4), scale), options)
+    assert ranges_by_name(graph.build())["y"] == expected
+
+
+def test_only_pools_take_the_activation_of_a_pools_options() -> None:
+    graph = Graph()
+    source = graph.graph.inputs[0]
+    options = schema.Pool2DOptionsT()
+    options.fusedActivationFunction = RELU
+    graph.op("RESHAPE", [source], graph.tensor("reshaped", (4, 16)), options)
+    graph.op("MAX_POOL_2D", [source], graph.tensor("pooled", (1, 4, 4, 4)), options)
+    ranges = ranges_by_name(graph.build())
+    assert ranges["reshaped"] == FULL
+    assert ranges["pooled"] == (0, 127)
 
 
 def _twice(graph: Graph) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType, load_delegate
 
+from oaq_keras import library, rewrite
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.custom_ops import encode_options
-from oaq_keras.errors import UnsupportedError
+from oaq_keras.errors import LibraryError, UnsupportedError
 from oaq_keras.flatbuffer import get_metadata, kind, read_model, set_metadata, write_model
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
@@ -73,6 +74,71 @@ def test_the_way_back_restores_operators_and_results() -> None:
         interpreter.invoke()
         results.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
     np.testing.assert_array_equal(*results)
+
+
+def runs(content: bytes) -> bool:
+    """Whether a runtime takes the file with our delegate."""
+    try:
+        delegate = load_delegate(library.load().path)
+    except LibraryError as error:
+        pytest.skip(str(error))
+    try:
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_delegates=[delegate],
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
+def with_multiplier(layer: str, multiplier: float) -> bytes:
+    """A convolution, and a layer one of whose channels has that real multiplier."""
+    builder = ModelBuilder()
+    x = builder.input((1, 4, 4, 2), scale=1.0)
+    x = builder.conv(x, np.ones((2, 1, 1, 2), np.int8), scale=1.0)
+    shape = {"depthwise": (1, 3, 3, 2), "fully_connected": (2, 32)}.get(layer, (2, 3, 3, 2))
+    made = getattr(builder, layer)(x, np.ones(shape, np.int8), "large", 1.0)
+    weights, bias = (
+        builder.graph.tensors[index].quantization
+        for index in (builder.graph.operators[-1].inputs[i] for i in (1, -1))
+    )
+    scales = np.ones(len(weights.scale), np.float32)
+    scales[-1] = multiplier
+    weights.scale = bias.scale = scales
+    return builder.build(made)
+
+
+def with_phases(width: int) -> bytes:
+    """A convolution, and a transposed one of 32 * width phases."""
+    builder = ModelBuilder()
+    x = builder.conv(builder.input((1, 1, 1, 1)), np.ones((1, 1, 1, 1), np.int8))
+    return builder.build(builder.transpose_conv(x, np.ones((1, 32, width, 1), np.int8), stride=64))
+
+
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        *(
+            (with_multiplier(layer, multiplier), multiplier < 2.0**30)
+            for layer in ("conv", "depthwise", "transpose_conv", "fully_connected")
+            for multiplier in (2.0**30 - 64, 2.0**30)
+        ),
+        (with_phases(32), True),
+        (with_phases(33), False),
+    ],
+)
+def test_what_the_kernels_refuse_stays_builtin(
+    content: bytes, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custom = to_custom_ops(content)
+    assert kinds(custom)[1].startswith("Oaq") == taken
+    assert runs(custom)
+    monkeypatch.setattr(rewrite, "_LARGEST_EXPONENT", 99)
+    monkeypatch.setattr(rewrite, "_MOST_PHASES", 9999)
+    assert runs(to_custom_ops(content)) == taken
 
 
 def test_rewriting_twice_changes_nothing() -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A runtime's cells of the matrix, in a process of its own: prints output codes, a list a line.
+"""A runtime's cells of the matrix, in a process of its own: prints a JSON object a line.
 
 answer.py JOBS.json, where the file names runtime and library, and for each job way, model, image
-and delegate options. Needs numpy and the runtime alone.
+and delegate options. An object has the output's codes, and the delegate's plan where there is one.
+Needs numpy and the runtime alone.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from c_runtime import infer, read_plan
 
 ADD_CUSTOM = "_ZN6tflite17MutableOpResolver9AddCustomEPKcPK18TfLiteRegistrationi"
 REGISTRATIONS = {
@@ -26,14 +28,11 @@ def main() -> None:
     task = json.loads(Path(sys.argv[1]).read_text())
     run = _c_runtime(task) if task["runtime"] == "c" else _python(task)
     for job in task["jobs"]:
-        answer = run(job, np.load(job["image"]))
-        print(json.dumps(answer.reshape(-1).tolist()), flush=True)
+        codes, plan = run(job, np.load(job["image"]))
+        print(json.dumps({"codes": codes.reshape(-1).tolist(), "plan": plan}), flush=True)
 
 
 def _c_runtime(task):  # type: ignore[no-untyped-def]
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from c_runtime import infer
-
     def run(job, image):  # type: ignore[no-untyped-def]
         content = Path(job["model"]).read_bytes()
         runtime, ours = task["c_library"], task["library"]
@@ -75,19 +74,23 @@ def _python(task):  # type: ignore[no-untyped-def]
             "num_threads": int(job["options"]["num_threads"]),
             "experimental_op_resolver_type": resolver.BUILTIN_REF,
         }
+        delegate = None
         if job["way"] == "AddCustom":
             settings["custom_op_registerers"] = [register]
             interpreter = module.InterpreterWithCustomOps(**settings)
         else:
-            loads = job["way"] == "delegate"
-            settings["experimental_delegates"] = (
-                [load(task["library"], job["options"])] if loads else None
-            )
+            if job["way"] == "delegate":
+                delegate = load(task["library"], job["options"])
+                settings["experimental_delegates"] = [delegate]
             interpreter = module.Interpreter(**settings)
         interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
         interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        codes = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        if delegate is None:
+            return codes, None
+        pointer = ctypes.c_void_p(delegate._get_native_delegate_pointer())
+        return codes, read_plan(library, pointer)
 
     return run
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ def infer(
     image: np.ndarray,
     way: str,
     options: dict[str, str],
-) -> np.ndarray:
+) -> tuple[np.ndarray, Any]:
     """Runs int8 `image` through a model.
 
     Args:
@@ -30,7 +31,7 @@ def infer(
       options: of the delegate.
 
     Returns:
-      The first output's codes.
+      The first output's codes, and the delegate's plan, None without a delegate.
 
     Raises:
       RuntimeError: a step that the runtime refused.
@@ -74,12 +75,22 @@ def infer(
         output, answer.ctypes.data_as(pointer), ctypes.c_size_t(answer.nbytes)
     )
     _check(copied, "TensorCopyToBuffer")
+    plan = None if delegate is None else read_plan(oaq, delegate)
     tflite.TfLiteInterpreterDelete(interpreter)
     tflite.TfLiteInterpreterOptionsDelete(settings)
     tflite.TfLiteModelDelete(model)
     if delegate is not None:
         oaq.tflite_plugin_destroy_delegate(delegate)
-    return answer
+    return answer, plan
+
+
+def read_plan(ours: ctypes.CDLL, delegate: ctypes.c_void_p) -> Any:
+    """The plan of a delegate of liboaq_tflite.so, as the JSON value of docs/format.md."""
+    ours.oaq_delegate_plan_json.restype = ctypes.c_size_t
+    length = ours.oaq_delegate_plan_json(delegate, None, ctypes.c_size_t(0))
+    text = ctypes.create_string_buffer(length + 1)
+    ours.oaq_delegate_plan_json(delegate, text, ctypes.c_size_t(length + 1))
+    return json.loads(text.value)
 
 
 def _check(status: Any, step: str) -> None:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from tests.netgen import constants
+from tests.netgen.draw_moves import MOVES, Draw, alike
 from tests.netgen.network import (
     ACTIVATIONS,
     LAYERS,
@@ -36,10 +37,12 @@ Quantization = tuple[float, int]
 
 def draw(seed: int) -> Network:
     """The network of a seed: 10 to 60 operators, at least one of them a layer."""
-    return _Drawer(seed).network()
+    return Drawer(seed).network()
 
 
-class _Drawer:
+class Drawer:
+    """A network that grows node by node."""
+
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng([seed, 0])
         self.seed = seed
@@ -145,7 +148,7 @@ class _Drawer:
                 )
 
 
-def _layer_options(drawer: _Drawer, products: int) -> dict[str, Any]:
+def _layer_options(drawer: Drawer, products: int) -> dict[str, Any]:
     weights = drawer.pick((*constants.WEIGHTS, "laplace", "laplace"))
     # About 40 codes of standard deviation, where the input has 50.
     natural = 40 / (50 * constants.WEIGHTS[weights] * np.sqrt(products))
@@ -176,12 +179,12 @@ def _layer_options(drawer: _Drawer, products: int) -> dict[str, Any]:
     }
 
 
-def _node(drawer: _Drawer, kind: str, inputs: Sequence[int], options: dict[str, Any]) -> Node:
+def _node(drawer: Drawer, kind: str, inputs: Sequence[int], options: dict[str, Any]) -> Node:
     quantization = drawer.quantization(options.get("activation", int(kind in ACTIVATIONS)))
     return Node(kind, tuple(inputs), *quantization, options)
 
 
-def _convolution(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _convolution(drawer: Drawer, kind: str, source: int) -> Node | None:
     given = drawer.shapes[source]
     if len(given) != 4:
         return None
@@ -205,7 +208,7 @@ def _convolution(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return _node(drawer, kind, [source], {**options, **_layer_options(drawer, products)})
 
 
-def _transposed(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _transposed(drawer: Drawer, kind: str, source: int) -> Node | None:
     given = drawer.shapes[source]
     if len(given) != 4:
         return None
@@ -222,7 +225,7 @@ def _transposed(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return _node(drawer, kind, [source], {**options, **_layer_options(drawer, products)})
 
 
-def _dense(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _dense(drawer: Drawer, kind: str, source: int) -> Node | None:
     given = drawer.shapes[source]
     keep = drawer.chance(0.4)
     flatten = not keep and drawer.chance(0.6)
@@ -231,7 +234,7 @@ def _dense(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return _node(drawer, kind, [source], {**options, **_layer_options(drawer, products)})
 
 
-def _sum(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _sum(drawer: Drawer, kind: str, source: int) -> Node | None:
     inputs = _operands(drawer, source)
     scales = [drawer.quantizations[i][0] for i in inputs] * (2 // len(inputs))
     # TFLite's sums multiply by less than 1 at a precision of 20 bits.
@@ -244,28 +247,12 @@ def _sum(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return Node(kind, inputs, float(np.float32(scale)), drawer.quantization()[1], options)
 
 
-def _extreme(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    inputs = _alike(drawer, _operands(drawer, source))
+def _extreme(drawer: Drawer, kind: str, source: int) -> Node | None:
+    inputs = alike(drawer, _operands(drawer, source))
     return Node(kind, inputs, options=_constant(drawer)) if inputs else None
 
 
-def _concatenation(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    given = drawer.shapes[source]
-    axis = int(drawer.rng.integers(len(given)))
-
-    def fits(shape: Shape) -> bool:
-        return len(shape) == len(given) and all(
-            a == b for i, (a, b) in enumerate(zip(shape, given, strict=True)) if i != axis
-        )
-
-    fitting = [i for i, shape in enumerate(drawer.shapes) if fits(shape)]
-    chosen = [source, *(drawer.pick(fitting) for _ in range(drawer.pick((1, 1, 2))))]
-    inputs = _alike(drawer, chosen)
-    # TFLite takes no fused activation here.
-    return Node(kind, inputs, options={"axis": axis, "activation": 0}) if inputs else None
-
-
-def _operands(drawer: _Drawer, source: int) -> tuple[int, ...]:
+def _operands(drawer: Drawer, source: int) -> tuple[int, ...]:
     given = drawer.shapes[source]
 
     def fits(shape: Shape) -> bool:
@@ -277,24 +264,11 @@ def _operands(drawer: _Drawer, source: int) -> tuple[int, ...]:
     return (source, drawer.pick(others)) if others and drawer.chance(0.8) else (source,)
 
 
-def _alike(drawer: _Drawer, inputs: Sequence[int]) -> tuple[int, ...]:
-    """The same values in the quantization of the first, through QUANTIZE where they need it."""
-    wanted, alike = drawer.quantizations[inputs[0]], []
-    for index in inputs:
-        if drawer.quantizations[index] == wanted:
-            alike.append(index)
-        elif drawer.push(Node("QUANTIZE", (index,), *wanted)):
-            alike.append(len(drawer.nodes) - 1)
-        else:
-            return ()
-    return tuple(alike)
-
-
-def _constant(drawer: _Drawer) -> dict[str, Any]:
+def _constant(drawer: Drawer) -> dict[str, Any]:
     return {"operand": drawer.pick(("scalar", "channel", "full")), "seed": drawer.fresh()}
 
 
-def _pool(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _pool(drawer: Drawer, kind: str, source: int) -> Node | None:
     options = {
         "kernel": drawer.pick(([2, 2], [3, 3], [1, 2], [3, 1])),
         "stride": drawer.pick(([1, 1], [2, 2], [1, 2])),
@@ -306,47 +280,23 @@ def _pool(drawer: _Drawer, kind: str, source: int) -> Node | None:
     return Node(kind, (source,), options=options)
 
 
-def _pad(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    inner = [[drawer.pick((0, 1, 2)), drawer.pick((0, 1, 3))] for _ in drawer.shapes[source][1:-1]]
-    return Node(
-        kind, (source,), options={"paddings": [[0, 0], *inner, [0, drawer.pick((0, 0, 2))]]}
-    )
-
-
-def _reshape(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    given = drawer.shapes[source]
-    inner = prod(given[1:])
-    factors = [n for n in range(1, min(inner, 64) + 1) if inner % n == 0]
-    channels = drawer.pick(factors)
-    shape = drawer.pick(
-        (
-            [given[0], inner // given[-1], given[-1]],
-            [given[0], 1, inner // channels, channels],
-            [given[0], inner // channels, 1, channels],
-            [given[0], 1, inner // given[-1], given[-1]],
-            [given[0], inner],
-        )
-    )
-    return Node(kind, (source,), options={"shape": shape})
-
-
-def _activation(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _activation(drawer: Drawer, kind: str, source: int) -> Node | None:
     quantization = drawer.quantizations[source] if drawer.chance(0.5) else drawer.quantization(1)
     return Node(kind, (source,), *quantization) if quantization[0] >= 2.0**-24 else None
 
 
-def _mean(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _mean(drawer: Drawer, kind: str, source: int) -> Node | None:
     quantization = drawer.quantizations[source] if drawer.chance(0.5) else _near(drawer, source)
     if len(drawer.shapes[source]) != 4:
         return None
     return Node(kind, (source,), *quantization, {"axes": [1, 2], "keep_dims": drawer.chance(0.7)})
 
 
-def _quantize(drawer: _Drawer, kind: str, source: int) -> Node | None:
+def _quantize(drawer: Drawer, kind: str, source: int) -> Node | None:
     return Node(kind, (source,), *_near(drawer, source))
 
 
-def _near(drawer: _Drawer, source: int) -> Quantization:
+def _near(drawer: Drawer, source: int) -> Quantization:
     """A scale of the same order: further off, every code would become the same one."""
     scale = drawer.quantizations[source][0] * 2 ** drawer.pick(
         (0, 1, -1, *drawer.rng.uniform(-5, 5, 3))
@@ -354,30 +304,7 @@ def _near(drawer: _Drawer, source: int) -> Quantization:
     return float(np.float32(scale)), drawer.quantization()[1]
 
 
-def _slice(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    bounds = []
-    for size in drawer.shapes[source]:
-        begin = int(drawer.rng.integers((size + 1) // 2))
-        bounds.append(
-            (begin, int(drawer.rng.integers(begin, size)) + 1, drawer.pick((1, 1, 1, 2, 3)))
-        )
-    columns = [list(column) for column in zip(*bounds, strict=True)]
-    options = dict(zip(("begin", "end", "strides"), columns, strict=True))
-    return Node(kind, (source,), options=options)
-
-
-def _resize(drawer: _Drawer, kind: str, source: int) -> Node | None:
-    aligned = drawer.chance(0.3)
-    options = {
-        "size": [drawer.pick((1, 2, 3, 5, 7, 8)), drawer.pick((1, 2, 3, 5, 7, 8))],
-        "align_corners": aligned,
-        "half_pixel_centers": not aligned and drawer.chance(0.5),
-    }
-    return Node(kind, (source,), options=options)
-
-
-_Draw = Callable[[_Drawer, str, int], Node | None]
-_KINDS: dict[str, tuple[_Draw, float]] = {
+_KINDS: dict[str, tuple[Draw, float]] = {
     "CONV_2D": (_convolution, 6),
     "DEPTHWISE_CONV_2D": (_convolution, 4),
     "FULLY_CONNECTED": (_dense, 2),
@@ -385,18 +312,14 @@ _KINDS: dict[str, tuple[_Draw, float]] = {
     "ADD": (_sum, 1.5),
     "SUB": (_sum, 0.5),
     "MUL": (_sum, 1),
-    "CONCATENATION": (_concatenation, 1.5),
     "MINIMUM": (_extreme, 0.7),
     "MAXIMUM": (_extreme, 0.7),
     "MAX_POOL_2D": (_pool, 0.7),
     "AVERAGE_POOL_2D": (_pool, 0.7),
-    "PAD": (_pad, 1),
-    "RESHAPE": (_reshape, 1),
     "RELU": (_activation, 0.6),
     "RELU_N1_TO_1": (_activation, 0.4),
     "RELU6": (_activation, 0.6),
     "MEAN": (_mean, 0.4),
     "QUANTIZE": (_quantize, 0.8),
-    "STRIDED_SLICE": (_slice, 0.8),
-    "RESIZE_NEAREST_NEIGHBOR": (_resize, 0.8),
+    **MOVES,
 }

@@ -23,7 +23,7 @@ from tests.netgen.compare import Comparer
 from tests.netgen.draw import draw
 from tests.netgen.isolated import CrashedError, call
 
-_SOURCES = Path(__file__).resolve().parents[2] / "tflite_kernels"
+SOURCES = Path(__file__).resolve().parents[2] / "tflite_kernels"
 _SECONDS = 600.0
 
 
@@ -107,14 +107,51 @@ MUTATIONS = (
     Mutation(
         "dilation is ignored across the width",
         "core/conv_2d.c",
-        "left + (int64_t)fx * params->width.dilation",
-        "left + (int64_t)fx",
+        "++fx, x += params->width.dilation, out += channels)",
+        "++fx, ++x, out += channels)",
+    ),
+    Mutation(
+        "dilation is ignored across the width of a depthwise filter",
+        "core/depthwise_conv_2d.c",
+        "const size_t step = (size_t)op->params.width.dilation * channels->form->pixel;",
+        "const size_t step = channels->form->pixel;",
     ),
     Mutation(
         "start values are not taken off the bias of the last channel",
         "core/pack.c",
-        "        *bias = (int32_t)((uint32_t)*bias - (uint32_t)(uint64_t)value);",
-        "        if (c != 3) *bias = (int32_t)((uint32_t)*bias - (uint32_t)(uint64_t)value);",
+        "*folded = (int32_t)((uint32_t)*folded - (uint32_t)(uint64_t)value);",
+        "if (l / layout->lanes != 3) *folded = (int32_t)((uint32_t)*folded - (uint32_t)value);",
+    ),
+    Mutation(
+        "the step that begins a block is not counted in it",
+        "core/bound.c",
+        "memcpy(l1, sums, sizeof(l1));",
+        "memset(l1, 0, sizeof(l1));",
+    ),
+    # The rest is for kernels that add products in pairs, of codes from the lowest one up.
+    Mutation(
+        "pairs are never checked",
+        "core/pack.c",
+        "oaq_pairs_are_safe(codes, layout, packed->steps, width);",
+        "oaq_pairs_are_safe(codes, layout, packed->steps, 0 * width);",
+    ),
+    Mutation(
+        "pairs of negative products are not checked",
+        "core/bound.c",
+        "width * smallest >= INT16_MIN",
+        "smallest <= 0",
+    ),
+    Mutation(
+        "the shift of the codes is not folded into the bias",
+        "core/pack.c",
+        "(zero_point - packed->shift)",
+        "(zero_point - 0 * packed->shift)",
+    ),
+    Mutation(
+        "tiles of wide weights hold the first product of a pair twice",
+        "core/pack.c",
+        "*out++ = from[1];",
+        "*out++ = from[0];",
     ),
 )
 
@@ -134,7 +171,7 @@ def mutate(folder: Path, mutation: Mutation) -> Path:
     """Build the library with one mutation; the sources in `folder` are put right again."""
     path = folder / "sources" / mutation.path
     right = path.read_text()
-    if right.count(mutation.old) != 1:
+    if right.count(mutation.old) != 1:  # tests/test_netgen.py sees to it
         raise SystemExit(f"{mutation.path} holds {right.count(mutation.old)} of {mutation.old!r}")
     try:
         path.write_text(right.replace(mutation.old, mutation.new))
@@ -160,7 +197,7 @@ def _main() -> int:
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copytree(_SOURCES, folder / "sources")
+        shutil.copytree(SOURCES, folder / "sources")
         _run("cmake", "-S", str(folder / "sources"), "-B", str(folder / "build"))
         for mutation in MUTATIONS:
             path = str(mutate(folder, mutation))

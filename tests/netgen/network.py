@@ -8,58 +8,28 @@ recipe comes to, so that a shrinker may change any number and still have a whole
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
-Shape = tuple[int, ...]
+from tests.netgen import moves
+from tests.netgen.node import InvalidNetworkError, Node, Shape, require
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # Kinds whose output has the quantization of their inputs, which must all have the same.
 KEEPS = (
     "MAX_POOL_2D",
     "AVERAGE_POOL_2D",
-    "PAD",
-    "RESHAPE",
-    "STRIDED_SLICE",
-    "RESIZE_NEAREST_NEIGHBOR",
-    "CONCATENATION",
     "MINIMUM",
     "MAXIMUM",
+    *moves.SHAPES,
 )
 ACTIVATIONS = ("RELU", "RELU_N1_TO_1", "RELU6")
 # Of a tensor; multipliers up to 2^20 off 1 then leave all products normal float32 numbers.
 SCALES = (2.0**-40, 2.0**30)
 BINARY = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
-
-
-class InvalidNetworkError(ValueError):
-    """The recipe describes no network: shapes or quantizations do not go together."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operator, or an input of the network.
-
-    Attributes:
-      kind: builtin operator name, or INPUT.
-      inputs: positions of the nodes it reads.
-      scale, zero_point: of its output; kinds in `KEEPS` have their input's instead.
-      options: what the kind needs; JSON values.
-    """
-
-    kind: str
-    inputs: tuple[int, ...] = ()
-    scale: float = 0.05
-    zero_point: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def having(self, **options: Any) -> Node:
-        """The same node with some options changed."""
-        return replace(self, options={**self.options, **options})
 
 
 @dataclass(frozen=True)
@@ -152,13 +122,15 @@ def _shape(node: Node, given: list[Shape]) -> Shape:
     options, kind = node.options, node.kind
     if kind == "INPUT":
         return tuple(options["shape"])
+    if kind in moves.SHAPES:
+        return moves.SHAPES[kind](node, given)
     first = given[0]
     if kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return _layer_shape(node, first)
     if kind == "TRANSPOSE_CONV":
         return _transposed_shape(node, first)
     if kind == "FULLY_CONNECTED":
-        _require(len(first) >= 2 and not (options["keep_num_dims"] and options["flatten"]), node)
+        require(len(first) >= 2 and not (options["keep_num_dims"] and options["flatten"]), node)
         rows = (
             first[:-1]
             if options["keep_num_dims"]
@@ -169,37 +141,17 @@ def _shape(node: Node, given: list[Shape]) -> Shape:
         return (first[0], *_window(node, first), first[3])
     if kind in BINARY:
         other = given[1] if len(given) > 1 else operand_shape(node, first)
-        _require(len(other) in (1, len(first)), node)
+        require(len(other) in (1, len(first)), node)
         try:
             return tuple(int(n) for n in np.broadcast_shapes(first, other))
         except ValueError as error:
             raise InvalidNetworkError(str(error)) from error
-    if kind == "CONCATENATION":
-        axis = options["axis"]
-        _require(all(len(s) == len(first) > axis for s in given), node)
-        rest = {(*s[:axis], *s[axis + 1 :]) for s in given}
-        _require(len(rest) == 1, node)
-        return (*first[:axis], sum(s[axis] for s in given), *first[axis + 1 :])
-    if kind == "PAD":
-        _require(len(options["paddings"]) == len(first), node)
-        return tuple(n + a + b for n, (a, b) in zip(first, options["paddings"], strict=True))
-    if kind == "RESHAPE":
-        _require(prod(options["shape"]) == prod(first), node)
-        return tuple(options["shape"])
     if kind == "MEAN":
         axes = options["axes"]
-        _require(all(a < len(first) for a in axes), node)
+        require(all(a < len(first) for a in axes), node)
         if options["keep_dims"]:
             return tuple(1 if i in axes else n for i, n in enumerate(first))
         return tuple(n for i, n in enumerate(first) if i not in axes)
-    if kind == "STRIDED_SLICE":
-        slices = (options["begin"], options["end"], options["strides"])
-        _require(all(len(s) == len(first) for s in slices), node)
-        _require(all(b < n and e <= n for b, e, n in zip(*slices[:2], first, strict=True)), node)
-        return tuple(len(range(*bounds)) for bounds in zip(*slices, strict=True))
-    if kind == "RESIZE_NEAREST_NEIGHBOR":
-        _require(len(first) == 4, node)
-        return (first[0], *options["size"], first[3])
     return first  # the activations and QUANTIZE
 
 
@@ -207,13 +159,13 @@ def _layer_shape(node: Node, given: Shape) -> Shape:
     window, options = _window(node, given), node.options
     if node.kind == "DEPTHWISE_CONV_2D":
         return (given[0], *window, given[3] * options["depth_multiplier"])
-    _require(given[3] % options["groups"] == options["channels"] % options["groups"] == 0, node)
+    require(given[3] % options["groups"] == options["channels"] % options["groups"] == 0, node)
     return (given[0], *window, options["channels"])
 
 
 def _transposed_shape(node: Node, given: Shape) -> Shape:
     """The smallest output that a convolution of the same window makes `given` of, and `excess`."""
-    _require(len(given) == 4, node)
+    require(len(given) == 4, node)
     options, sizes = node.options, []
     for size, taps, stride, excess in zip(
         given[1:3], options["kernel"], options["stride"], options["excess"], strict=True
@@ -224,7 +176,7 @@ def _transposed_shape(node: Node, given: Shape) -> Shape:
 
 
 def _window(node: Node, given: Shape) -> list[int]:
-    _require(len(given) == 4, node)
+    require(len(given) == 4, node)
     sizes = []
     dilations = node.options.get("dilation", (1, 1))
     for size, taps, stride, dilation in zip(
@@ -234,8 +186,3 @@ def _window(node: Node, given: Shape) -> list[int]:
         same = node.options["padding"] == "SAME"
         sizes.append(-(-size // stride) if same else (size - reach) // stride + 1)
     return sizes
-
-
-def _require(met: bool, node: Node) -> None:
-    if not met:
-        raise InvalidNetworkError(f"{node.kind} cannot take its inputs: {dict(node.options)}")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tests.netgen.network import (
     LAYERS,
     InvalidNetworkError,
@@ -42,8 +44,17 @@ _SIMPLEST: dict[str, Any] = {
     "weights": "one_sign",
     "multiplier": 1.0,
     "seed": 1,
+    "multiples": [1],
+    "blocks": [1, 1],
+    "block": 1,
+    "indices": [0],
+    "mode": 1,
 }
-_SIZES = ("kernel", "stride", "dilation", "shape", "channels", "groups", "depth_multiplier")
+_SIZES = (
+    *("kernel", "stride", "dilation", "shape", "channels", "groups", "depth_multiplier"),
+    *("multiples", "blocks", "block"),
+)
+_ZEROS = ("paddings", "crops", "begin")
 
 
 def shrink(network: Network, fails: Fails, attempts: int = 2_000) -> Network:
@@ -110,6 +121,13 @@ def _simpler_nodes(node: Node) -> Iterator[Node]:
             yield from (node.having(**{name: sizes}) for sizes in _smaller(given))
         elif given != simplest:
             yield node.having(**{name: simplest})
+    for name in _ZEROS:
+        given = node.options.get(name, ())
+        if np.any(given):
+            yield node.having(**{name: np.zeros_like(given).tolist()})
+    order = node.options.get("order", ())
+    if list(order) != sorted(order):
+        yield node.having(order=sorted(order))
     if len(node.inputs) > 1 and "operand" in node.options:
         yield replace(node, inputs=node.inputs[:1])
     for scale in (1.0, 2.0**-4):

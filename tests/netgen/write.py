@@ -34,6 +34,7 @@ _LARGEST_SCALED = 2.0**30
 # Runtimes refuse versions that they have not heard of, and read no others differently.
 _VERSIONS = {
     **dict.fromkeys(("RESHAPE", "RELU_N1_TO_1", "QUANTIZE", "MEAN"), 1),
+    **dict.fromkeys(("SQUEEZE", "EXPAND_DIMS", "DEPTH_TO_SPACE"), 1),
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), 3),
     "FULLY_CONNECTED": 9,
     "TRANSPOSE_CONV": 4,
@@ -127,8 +128,8 @@ class _Writer:
         if node.kind in BINARY and len(node.inputs) == 1:
             constant = [self._operand(node)]
         elif node.kind in _INDICES:
-            for value in _INDICES[node.kind](node):
-                data = np.asarray(value, np.int32)
+            for name in _INDICES[node.kind]:
+                data = np.asarray(node.options[name], np.int32)
                 constant.append(self._constant(data, None, "int32"))
         make = _OPTIONS.get(node.kind)
         return constant, None if make is None else make(node)
@@ -213,6 +214,12 @@ def _pool(node: Node) -> Any:
     return made
 
 
+def _pack(node: Node) -> Any:
+    made = schema.PackOptionsT()
+    made.valuesCount, made.axis = len(node.inputs), node.options["axis"]
+    return made
+
+
 def _plain(made: Any, **fields: str) -> Callable[[Node], Any]:
     """Options whose fields are the node's options under other names."""
 
@@ -245,6 +252,19 @@ _OPTIONS: dict[str, Callable[[Node], Any]] = {
         schema.ConcatenationOptionsT, axis="axis", fusedActivationFunction="activation"
     ),
     "PAD": _plain(schema.PadOptionsT),
+    "MIRROR_PAD": _plain(schema.MirrorPadOptionsT, mode="mode"),
+    "PACK": _pack,
+    "SQUEEZE": _plain(schema.SqueezeOptionsT, squeezeDims="axes"),
+    "EXPAND_DIMS": _plain(schema.ExpandDimsOptionsT),
+    "TRANSPOSE": _plain(schema.TransposeOptionsT),
+    "SLICE": _plain(schema.SliceOptionsT),
+    "GATHER": _plain(schema.GatherOptionsT, axis="axis"),
+    "TILE": _plain(schema.TileOptionsT),
+    "BROADCAST_TO": _plain(schema.BroadcastToOptionsT),
+    "SPACE_TO_DEPTH": _plain(schema.SpaceToDepthOptionsT, blockSize="block"),
+    "DEPTH_TO_SPACE": _plain(schema.DepthToSpaceOptionsT, blockSize="block"),
+    "SPACE_TO_BATCH_ND": _plain(schema.SpaceToBatchNDOptionsT),
+    "BATCH_TO_SPACE_ND": _plain(schema.BatchToSpaceNDOptionsT),
     "RESHAPE": _plain(schema.ReshapeOptionsT, newShape="shape"),
     "MEAN": _plain(schema.ReducerOptionsT, keepDims="keep_dims"),
     "QUANTIZE": _plain(schema.QuantizeOptionsT),
@@ -255,11 +275,20 @@ _OPTIONS: dict[str, Callable[[Node], Any]] = {
         halfPixelCenters="half_pixel_centers",
     ),
 }
-# Integer constants that an operator reads after its input.
-_INDICES: dict[str, Callable[[Node], list[Any]]] = {
-    "PAD": lambda node: [node.options["paddings"]],
-    "RESHAPE": lambda node: [node.options["shape"]],
-    "MEAN": lambda node: [node.options["axes"]],
-    "STRIDED_SLICE": lambda node: [node.options[k] for k in ("begin", "end", "strides")],
-    "RESIZE_NEAREST_NEIGHBOR": lambda node: [node.options["size"]],
+# Integer constants that an operator reads after its input: the node's options.
+_INDICES = {
+    "PAD": ("paddings",),
+    "MIRROR_PAD": ("paddings",),
+    "RESHAPE": ("shape",),
+    "MEAN": ("axes",),
+    "EXPAND_DIMS": ("axis",),
+    "TRANSPOSE": ("order",),
+    "SLICE": ("begin", "size"),
+    "STRIDED_SLICE": ("begin", "end", "strides"),
+    "GATHER": ("indices",),
+    "TILE": ("multiples",),
+    "BROADCAST_TO": ("shape",),
+    "RESIZE_NEAREST_NEIGHBOR": ("size",),
+    "SPACE_TO_BATCH_ND": ("blocks", "paddings"),
+    "BATCH_TO_SPACE_ND": ("blocks", "crops"),
 }

@@ -6,8 +6,10 @@
 
 #include "abi_fields.h"
 
-// Compares the layout of tflite/abi.h with that of official headers, compiled in abi_official.c.
+// Compares the layout of tflite/abi.h, and its constants, with those of official headers, compiled
+// in abi_official.c.
 static const Field kOwn[] = {ABI_FIELDS};
+static const Value kOwnValues[] = {ABI_VALUES};
 
 int main(void) {
   int differences = 0;
@@ -16,6 +18,12 @@ int main(void) {
     if (kOwn[i].offset == official->offset && kOwn[i].size == official->size) continue;
     fprintf(stderr, "%s: offset %zu, size %zu; official %zu, %zu\n", kOwn[i].name, kOwn[i].offset,
             kOwn[i].size, official->offset, official->size);
+    ++differences;
+  }
+  for (size_t i = 0; i < sizeof(kOwnValues) / sizeof(kOwnValues[0]); ++i) {
+    if (kOwnValues[i].value == abi_official_values[i].value) continue;
+    fprintf(stderr, "%s: %d; official %d\n", kOwnValues[i].name, kOwnValues[i].value,
+            abi_official_values[i].value);
     ++differences;
   }
   // Structs that we create may be longer than an old runtime's, never shorter than a new one's.

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `verify` finds in a file: its layers' weight codes and activation ranges.
+
+Shares no code with the exporter, `certify` or the kernels. Plain on purpose.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from oaq_keras.errors import ModelFileError
+from oaq_keras.verification_file import OPTIONS, OURS, POOLS, kind_of, name_of, option_of
+
+_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_FULL = (-128, 127)
+_MOVERS = frozenset(
+    (
+        *POOLS,
+        *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"),
+        *("STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V", "GATHER", "TILE", "BROADCAST_TO"),
+        *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "BATCH_TO_SPACE_ND", "SPACE_TO_BATCH_ND"),
+        *("RESIZE_NEAREST_NEIGHBOR", "PAD", "MIRROR_PAD"),
+    )
+)
+_WRITE_ZEROS = frozenset(("PAD", "MIRROR_PAD", "SPACE_TO_BATCH_ND"))
+_COMBINERS = frozenset(("CONCATENATION", "PACK", "MINIMUM", "MAXIMUM"))
+# An int32 holds the sum of so many codes; the runtime's average of more may wrap.
+_LARGEST_AVERAGE = 2**23
+_LIMITS = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+_ALONE = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
+_FUSING = frozenset((*OURS.values(), "ADD", "SUB", "MUL"))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An int8 convolution or fully connected layer.
+
+    Attributes:
+      subgraph, op, name, kind: which layer.
+      low, high: the input's activation range, padding included.
+      matrices: weight codes, [channels][products] for each group of a grouped convolution and for
+        each phase of the stride of a transposed one, else a single matrix.
+      taps: height and width of a depthwise filter.
+      macs: multiplications of one invocation.
+      first: whether it reads the subgraph's input, straight or through operators that pass it on.
+    """
+
+    subgraph: int
+    op: int
+    name: str
+    kind: str
+    low: int
+    high: int
+    matrices: list[list[list[int]]]
+    taps: tuple[int, int] = (1, 1)
+    macs: int = 0
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A layer of these kinds that sums no constant int8 codes."""
+
+    subgraph: int
+    op: int
+    name: str
+
+
+def layers_of(model: Any) -> tuple[list[Layer], list[Skipped]]:
+    """The int8 convolutions and fully connected layers of a model, and those left out.
+
+    Raises:
+      ModelFileError: a layer that no runtime could run.
+    """
+    found, skipped = [], []
+    try:
+        for position, graph in enumerate(model.subgraphs):
+            ranges = _ranges(model, graph)
+            from_input = _from_input(model, graph)
+            written = {i for o in graph.operators for i in o.outputs} | {*graph.inputs}
+            for op, operator in enumerate(graph.operators):
+                given = kind_of(model, operator)
+                kind = OURS.get(given, given)
+                if kind not in OURS.values():
+                    continue
+                name = name_of(graph, operator.outputs[0])
+                if _sums_constant_codes(model, graph, operator, kind, written):
+                    source = operator.inputs[2 if kind == "TRANSPOSE_CONV" else 0]
+                    first = source in from_input
+                    facts = _layer(model, graph, operator, kind, ranges[source])
+                    found.append(Layer(position, op, name, kind, *facts, first))
+                elif given in OURS:
+                    raise ValueError(f"{given} {name!r} sums no constant int8 codes")
+                else:
+                    skipped.append(Skipped(position, op, name))
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever fields that contradict each other lead to
+        raise ModelFileError(
+            f"the model is damaged ({type(error).__name__}: {error}); fetch or export it again"
+        ) from error
+    return found, skipped
+
+
+def _ranges(model: Any, graph: Any) -> list[tuple[int, int]]:
+    ranges = [_FULL] * len(graph.tensors)
+    sure = _written_once(model, graph)
+    for index in sure:
+        tensor = graph.tensors[index]
+        data = model.buffers[tensor.buffer].data
+        dense = not tensor.isVariable and tensor.sparsity is None
+        if len(data) and dense and tensor.type == schema.TensorType.INT8:
+            codes = np.asarray(data).view(np.int8)
+            ranges[index] = (int(codes.min()), int(codes.max()))
+    for operator in graph.operators:
+        for output in operator.outputs:
+            if output in sure and graph.tensors[output].type == schema.TensorType.INT8:
+                ranges[output] = _written(model, graph, operator, output, ranges)
+    return ranges
+
+
+def _written_once(model: Any, graph: Any) -> set[int]:
+    """Tensors with one writer, which no operator reads before it has written."""
+    count = [0] * len(graph.tensors)
+    for index, tensor in enumerate(graph.tensors):
+        count[index] += bool(len(model.buffers[tensor.buffer].data) or tensor.isVariable)
+    for index in graph.inputs:
+        count[index] += 1
+    early = set()
+    for operator in graph.operators:
+        early |= {index for index in operator.inputs if index >= 0 and not count[index]}
+        for index in operator.outputs:
+            if index >= 0:
+                count[index] += 1
+    return {index for index, writers in enumerate(count) if writers == 1} - early
+
+
+def _from_input(model: Any, graph: Any) -> set[int]:
+    """The subgraph's inputs, and what operators make of them that only move or rescale codes."""
+    found = set(graph.inputs)
+    for operator in graph.operators:
+        kind = kind_of(model, operator)
+        if kind in _MOVERS or kind == "QUANTIZE":
+            source = operator.inputs[1 if kind == "SPLIT" else 0 :][:1]
+            if source and source[0] in found:
+                found.update(operator.outputs)
+    return found
+
+
+def _written(
+    model: Any, graph: Any, operator: Any, output: int, ranges: list[tuple[int, int]]
+) -> tuple[int, int]:
+    kind = kind_of(model, operator)
+    if kind in OURS:
+        low, high = _clipped(graph, output, option_of(operator, kind, "activation"), _FULL)
+        limits = (option_of(operator, kind, "output_lo"), option_of(operator, kind, "output_hi"))
+        return max(low, min(limits[0], high)), min(high, max(limits[1], low))
+    if kind == "TRANSPOSE_CONV" and model.operatorCodes[operator.opcodeIndex].version < 4:
+        return _FULL  # the fused activation came with version 4
+    if kind in _FUSING:
+        return _clipped(graph, output, option_of(operator, kind, "activation"), _FULL)
+    if kind in _ALONE:
+        return _clipped(graph, output, _ALONE[kind], _FULL)
+    if kind in _MOVERS:
+        return _moved(graph, operator, kind, output, ranges)
+    inputs = operator.inputs
+    if kind in _COMBINERS and inputs and all(_alike(graph, index, output) for index in inputs):
+        lows, highs = [ranges[i][0] for i in inputs], [ranges[i][1] for i in inputs]
+        low = max(lows) if kind == "MAXIMUM" else min(lows)
+        return low, min(highs) if kind == "MINIMUM" else max(highs)
+    return _FULL
+
+
+def _moved(
+    graph: Any, operator: Any, kind: str, output: int, ranges: list[tuple[int, int]]
+) -> tuple[int, int]:
+    """What an operator leaves that writes codes of one of its inputs."""
+    low, high = _FULL
+    source = operator.inputs[1 if kind == "SPLIT" else 0 :][:1]
+    if source and _alike(graph, source[0], output):
+        low, high = ranges[source[0]]
+        if kind in _WRITE_ZEROS:
+            low, high = _with_zero(graph, output, low, high)
+    if kind not in POOLS:
+        return low, high
+    across, down = (option_of(operator, kind, name) for name in ("filterWidth", "filterHeight"))
+    if kind == "AVERAGE_POOL_2D" and across * down > _LARGEST_AVERAGE:
+        low, high = _FULL
+    return _clipped(graph, output, option_of(operator, kind, "activation"), (low, high))
+
+
+def _affine(graph: Any, index: int) -> tuple[np.float32, int] | None:
+    """Scale and zero point of an int8 tensor; None where they are none that a runtime takes."""
+    tensor = graph.tensors[index]
+    given = tensor.quantization
+    scales = [] if given is None or given.scale is None else list(given.scale)
+    zeros = [] if given is None or given.zeroPoint is None else list(given.zeroPoint)
+    if len(scales) != 1 or len(zeros) > 1 or tensor.type != schema.TensorType.INT8:
+        return None
+    scale, zero = np.float32(scales[0]), int(zeros[0]) if zeros else 0
+    if not 0 < scale < math.inf or not -128 <= zero <= 127:
+        return None
+    return scale, zero
+
+
+def _alike(graph: Any, source: int, output: int) -> bool:
+    """Whether a code stands for the same number in both tensors."""
+    if source < 0:
+        return False
+    given = _affine(graph, source)
+    return given is not None and given == _affine(graph, output)
+
+
+def _with_zero(graph: Any, index: int, low: int, high: int) -> tuple[int, int]:
+    """The range with the code that padding writes."""
+    affine = _affine(graph, index)
+    if affine is None:
+        raise ValueError(f"tensor {name_of(graph, index)!r} has no scale and zero point of int8")
+    return min(low, affine[1]), max(high, affine[1])
+
+
+def _clipped(graph: Any, output: int, activation: int, known: tuple[int, int]) -> tuple[int, int]:
+    """`known` clipped to the codes of a fused activation's limits."""
+    affine = _affine(graph, output)
+    if activation not in _LIMITS or affine is None:
+        return known
+    limits = []
+    for real in _LIMITS[activation]:
+        if math.isinf(real):
+            limits.append(127)
+            continue
+        with np.errstate(over="ignore"):
+            steps = float(np.float32(real) / affine[0])
+        code = affine[1] + int(math.copysign(math.floor(min(abs(steps), 1e6) + 0.5), steps))
+        limits.append(max(-128, min(127, code)))
+    low, high = (max(limits[0], min(limits[1], code)) for code in known)
+    return low, high
+
+
+def _sums_constant_codes(
+    model: Any, graph: Any, operator: Any, kind: str, written: set[int]
+) -> bool:
+    """Whether input, weights and output are int8, and all but the input is known beforehand."""
+    transposed = kind == "TRANSPOSE_CONV"
+    least = 3 if transposed else 2
+    inputs = operator.inputs
+    if len(inputs) not in (least, least + 1) or min(inputs[:least]) < 0:
+        raise ValueError(f"{kind} with inputs {inputs}")
+    if len(operator.outputs) != 1 or operator.outputs[0] < 0:
+        raise ValueError(f"{kind} with outputs {operator.outputs}")
+    source, weights = graph.tensors[inputs[2 if transposed else 0]], inputs[1]
+    codes, output = graph.tensors[weights], graph.tensors[operator.outputs[0]]
+    if any(tensor.type != schema.TensorType.INT8 for tensor in (source, codes, output)):
+        return False
+    constants = [weights]
+    if transposed:
+        constants.append(inputs[0])
+        fuses = operator.builtinOptions is not None and option_of(operator, kind, "activation")
+        if fuses and model.operatorCodes[operator.opcodeIndex].version < 4:
+            return False
+    for index in constants:
+        tensor = graph.tensors[index]
+        if tensor.isVariable or not len(model.buffers[tensor.buffer].data):
+            return False
+    if weights in written or codes.sparsity is not None:
+        return False
+    if getattr(operator.builtinOptions, "weightsFormat", 0):
+        return False
+    biases = [index for index in inputs[least:] if index >= 0]
+    if any(graph.tensors[index].type != schema.TensorType.INT32 for index in biases):
+        return False
+    affine = codes.quantization
+    return affine is None or affine.zeroPoint is None or not any(affine.zeroPoint)
+
+
+def _layer(
+    model: Any, graph: Any, operator: Any, kind: str, known: tuple[int, int]
+) -> tuple[int, int, list[list[list[int]]], tuple[int, int], int]:
+    """Range, matrices, taps and MACs of a layer."""
+    given = kind_of(model, operator)
+    if given not in OURS and not isinstance(operator.builtinOptions, OPTIONS[kind]):
+        raise ValueError(f"{kind} {name_of(graph, operator.outputs[0])!r} lacks its options")
+    transposed = kind == "TRANSPOSE_CONV"
+    source, output = operator.inputs[2 if transposed else 0], operator.outputs[0]
+    for index in (source, output):
+        if _affine(graph, index) is None:
+            raise ValueError(
+                f"tensor {name_of(graph, index)!r} has no scale and zero point of int8"
+            )
+    weights = graph.tensors[operator.inputs[1]]
+    shapes = [graph.tensors[source].shape, weights.shape, graph.tensors[output].shape]
+    rank = 2 if kind == "FULLY_CONNECTED" else 4
+    # A fully connected layer's input may have been exported with an unknown shape.
+    known_shapes = shapes[rank == 2 :]
+    if len(weights.shape) != rank or any(size < 1 for shape in known_shapes for size in shape):
+        raise ValueError(f"{kind} of the shapes {shapes}")
+    low, high = known
+    if transposed or (kind in _WINDOWED and option_of(operator, given, "padding") == 0):
+        low, high = _with_zero(graph, source, low, high)
+    codes = np.asarray(model.buffers[weights.buffer].data).view(np.int8).reshape(weights.shape)
+    matrices = _matrices(operator, given, codes, shapes[0])
+    if transposed:
+        # Every input meets every tap of its channel once.
+        return low, high, matrices, (1, 1), math.prod(shapes[0]) // shapes[0][-1] * codes.size
+    taps = codes.shape[1:3] if kind == "DEPTHWISE_CONV_2D" else (1, 1)
+    return low, high, matrices, taps, math.prod(shapes[2]) * len(matrices[0][0])
+
+
+def _matrices(operator: Any, given: str, codes: Any, shape: list[int]) -> list[list[list[int]]]:
+    """Weight codes as [channels][products] matrices, from a file's tensor for inputs of `shape`."""
+    kind = OURS.get(given, given)
+    depth = shape[-1] if shape else 1
+    if kind == "DEPTHWISE_CONV_2D":
+        if len(codes) != 1:
+            raise ValueError(f"{kind} with weights of the shape {codes.shape}")
+        parts = [np.moveaxis(codes, 3, 0)]
+    elif kind == "CONV_2D":
+        if depth % codes.shape[3]:
+            raise ValueError(f"{kind} of {depth} channels, weights take {codes.shape[3]}")
+        parts = np.split(codes, depth // codes.shape[3])
+    elif kind == "TRANSPOSE_CONV":
+        # An output at position p meets the taps t with (p + padding - t) divisible by the stride.
+        down, right = (option_of(operator, given, name) for name in ("stride_h", "stride_w"))
+        if min(down, right) < 1 or depth != codes.shape[3]:
+            raise ValueError(f"{kind} of {depth} channels with the strides {down} and {right}")
+        # A stride beyond the filter's taps has outputs that meet none.
+        parts = [
+            codes[:, row::down, column::right]
+            for row in range(min(down, codes.shape[1]))
+            for column in range(min(right, codes.shape[2]))
+        ]
+    else:
+        parts = [codes]
+    return [part.reshape(len(part), -1).astype(int).tolist() for part in parts]
