@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes an int8 file fit the lanes, for benchmarks: its sums, not its answers, are what is measured.
+"""Makes an int8 file fit the lanes, for benchmarks: good for timing its sums, not its answers.
 
 python tflite_kernels/bench/certified.py IN OUT [--depth 16] [--ops builtin]
 
