@@ -15,12 +15,12 @@ bool cost_fit(const BenchCases* cases, const Statistics* cycles, size_t first, C
   for (size_t i = first; i < cases->count; ++i) {
     const BenchCase* item = &cases->items[i];
     if (strcmp(item->table, table) != 0) continue;
-    const double median = cycles[i].median;
+    const double least = cycles[i].least;
     if (item->exact) {
-      fit->exact_step = median / item->steps;
+      fit->exact_step = least / item->steps;
       continue;
     }
-    const double steps = item->steps / median, drains = item->drains / median;
+    const double steps = item->steps / least, drains = item->drains / least;
     ss += steps * steps;
     sd += steps * drains;
     dd += drains * drains;

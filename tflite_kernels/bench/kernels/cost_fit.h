@@ -14,8 +14,8 @@ typedef struct CostFit {
   double int16_step, int16_drain, exact_step;  // cycles
 } CostFit;
 
-// Fits the medians of the table that cases->items[first] is the first case of; cycles[i] is of a
-// run of case i. False where that case is in no table, or not the first.
+// Fits the best rounds of the table that cases->items[first] is the first case of; cycles[i] is of
+// a run of case i. False where that case is in no table, or not the first.
 bool cost_fit(const BenchCases* cases, const Statistics* cycles, size_t first, CostFit* fit);
 
 #endif  // OAQ_BENCH_KERNELS_COST_FIT_H_

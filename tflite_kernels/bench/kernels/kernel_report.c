@@ -65,7 +65,7 @@ static void print_costs(const KernelReport* report) {
     CostFit fit;
     if (!cost_fit(report->cases, report->cycles, i, &fit)) continue;
     if (!begun) {
-      fputs("Cost tables (OaqCost), in cycles:\n\n", stdout);
+      fputs("Cost tables (OaqCost), in cycles, of the best rounds:\n\n", stdout);
       fputs(report->markdown ? "| kernels | int16 step | int16 drain | exact step |\n"
                                "|---|---:|---:|---:|\n"
                              : "kernels                    int16 step  int16 drain  exact step\n",
