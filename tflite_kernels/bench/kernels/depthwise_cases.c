@@ -31,8 +31,8 @@ typedef struct Depthwise {
   size_t steps;
   OaqDrains drains;
   const void* b;
-  const void* taps[kMaxTaps];
-  size_t column_stride;  // in bytes
+  const void* taps[kMaxTaps];  // or rows
+  size_t column_stride;        // in bytes
   const OaqDepthwiseForm* form;
   size_t copied_rows;  // in each run
   char* rows[kMaxSize];
@@ -115,7 +115,8 @@ static void copy_rows(Depthwise* made, const OaqDepthwise* depthwise, bool wide)
   }
 }
 
-static void pack(Depthwise* made, const OaqDepthwise* depthwise, bool wide) {
+// `general`: for the kernels of any filter, which take taps and not rows.
+static void pack(Depthwise* made, const OaqDepthwise* depthwise, bool general, bool wide) {
   const OaqLayout* layout = depthwise->layout;
   const size_t taps = made->height * made->width;
   OaqTap order[kMaxTaps];
@@ -131,6 +132,7 @@ static void pack(Depthwise* made, const OaqDepthwise* depthwise, bool wide) {
   for (size_t t = taps; t < made->steps * layout->per_lane; ++t) {
     made->taps[t] = made->taps[taps - 1];
   }
+  for (size_t row = 0; !general && row < made->height; ++row) made->taps[row] = made->rows[row];
   const OaqWeights weights = {ordered, kChannels, taps, 1, kChannels};
   const size_t codes = made->steps * layout->per_lane * layout->channels_per_tile;
   int8_t* packed = bench_alloc(codes);
@@ -210,7 +212,7 @@ static void add_kernel(BenchCases* cases, const char* isa, const OaqDepthwise* d
   }
   const bool wide = !int16 && depthwise->exact_wide;
   copy_rows(made, depthwise, wide);
-  pack(made, depthwise, wide);
+  pack(made, depthwise, general, wide);
   if (int16) drain(made, depthwise->layout, depth > 0 ? depth : 2 * made->steps);
   made->copied_rows = copied_rows;
   BenchCase* item = add(cases, isa, made, int16 ? "depthwise int16" : "depthwise exact", suffix);
