@@ -198,7 +198,7 @@ static BenchCase* add(BenchCases* cases, const char* isa, Depthwise* made, const
   return item;
 }
 
-// `table`: of the filter or of the general kernels; both are compared with one exact kernel.
+// `general`: one of the kernels for any filter; `depth` 0: never drained.
 static void add_kernel(BenchCases* cases, const char* isa, const OaqDepthwise* depthwise,
                        const OaqDepthwiseFilter* filter, bool general, bool int16, size_t depth,
                        size_t copied_rows, const char* suffix) {
@@ -218,15 +218,16 @@ static void add_kernel(BenchCases* cases, const char* isa, const OaqDepthwise* d
   BenchCase* item = add(cases, isa, made, int16 ? "depthwise int16" : "depthwise exact", suffix);
   if (copied_rows > 0) return;
   item->limit = limit_of(made, depthwise, general);
-  // What a filter of its own drains more than once runs on the general kernels.
   item->exact = !int16;
   item->steps = (double)(made->steps * kColumns);
   item->drains = int16 ? (double)(made->drains.num_blocks * kColumns) : 0;
-  if (general && depth == 0) {
-    snprintf(item->table, sizeof(item->table), "%s depthwise any", isa);
-  } else {
+  // Where a filter's tile is drained, kernels for any filter run it. Two blocks are what may still
+  // pay, so they and none are what a filter's line goes through.
+  if (!general || made->drains.num_blocks == 2) {
     snprintf(item->table, sizeof(item->table), "%s depthwise %zux%zu s%zu", isa, made->height,
              made->width, made->stride);
+  } else {
+    snprintf(item->table, sizeof(item->table), "%s depthwise any", isa);
   }
 }
 
