@@ -128,24 +128,27 @@ static OaqDrains drains_of(const OaqLayout* layout, size_t depth) {
   return drains;
 }
 
+// Tiles are two vectors of 32-bit sums wide; those with more rows than eight one of 512 bits.
 static int bits_of(const OaqGemm* gemm) {
-  return 16 * (int)gemm->layout->channels_per_tile;  // two vectors of 32-bit sums
+  return gemm->rows > 8 ? 512 : 16 * (int)gemm->layout->channels_per_tile;
 }
 
-// Of a step of four products, and of a drain, for one row: two vectors wide. SSE has no load that
-// broadcasts.
+// Of a step of four products, and of a drain, for one row. SSE has no load that broadcasts.
 static VectorWork work_of(const OaqGemm* gemm, bool int16, double steps, double drains) {
-  const double shuffles = bits_of(gemm) == 128 ? 1 : 0;
+  const int bits = bits_of(gemm);
+  const double vectors = 32.0 * (double)gemm->layout->channels_per_tile / bits;
+  const double broadcasts = bits == 128 ? steps : 0;
   if (int16) {
-    return (VectorWork){.multiplies = 2 * (steps + drains),
-                        .others = 2 * (steps + drains),
-                        .shuffles = shuffles * steps};
+    return (VectorWork){.multiplies = vectors * (steps + drains),
+                        .others = vectors * (steps + drains),
+                        .shuffles = broadcasts};
   }
   if (gemm->exact_wide) {
-    return (VectorWork){
-        .multiplies = 4 * steps, .others = 4 * steps, .shuffles = 2 * shuffles * steps};
+    return (VectorWork){.multiplies = 2 * vectors * steps,
+                        .others = 2 * vectors * steps,
+                        .shuffles = 2 * broadcasts};
   }
-  return (VectorWork){.multiplies = 2 * steps};
+  return (VectorWork){.multiplies = vectors * steps};
 }
 
 static const char* baseline_of(const OaqGemm* gemm) {
