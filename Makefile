@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test soak matrix sanitize coverage clean
+.PHONY: help demo test lint format c-test soak matrix bench sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -105,6 +105,17 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads
 	@$(RUN) -m tests.matrix.run
+
+# MODELS="a.tflite b.tflite" in place of those kept beside the repository, RUNTIME= a TensorFlow Lite
+# C library in place of the one that `make matrix` fetches.
+MODELS ?= $(wildcard $(addprefix ../shared/data/models/,tf2_mobilenet_v2_1.0_224_ptq.tflite \
+  mlperftiny_resnet8_cifar10_int8.tflite))
+RUNTIME ?= $(wildcard build/matrix/package/cc_deps/linux_$(if $(filter aarch64,$(shell uname -m)),arm64,amd64)/libtensorflowlite_c.so)
+
+bench: $(READY) $(LIBRARY) ## time kernels and networks against XNNPACK, as Markdown tables and build/bench.json
+	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS) --target oaq_bench_kernels oaq_run_model >/dev/null
+	@$(RUN) tflite_kernels/bench/bench.py --programs build/kernels/tflite_kernels/bench \
+	  --library $(LIBRARY) --runtime "$(RUNTIME)" --json build/bench.json --models $(MODELS)
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage

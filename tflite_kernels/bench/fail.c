@@ -7,7 +7,7 @@
 bool fail(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  fputs("oaq_run_model: ", stderr);
+  fprintf(stderr, "%s: ", fail_program);
   vfprintf(stderr, format, arguments);
   fputc('\n', stderr);
   va_end(arguments);

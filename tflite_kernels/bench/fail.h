@@ -4,8 +4,11 @@
 
 #include <stdbool.h>
 
-// Prints "oaq_run_model: " and a printf-style message to stderr, and returns false, so that a check
-// reads `return fail(...)`.
+// What messages begin with: each program defines its own.
+extern const char fail_program[];
+
+// Prints the program's name and a printf-style message to stderr, and returns false, so that a
+// check reads `return fail(...)`.
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif

@@ -15,6 +15,8 @@
 
 enum { kFault = 2 };
 
+const char fail_program[] = "oaq_run_model";
+
 static bool read_file(const char* path, Bytes* bytes) {
   *bytes = (Bytes){NULL, 0};
   FILE* file = fopen(path, "rb");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The kernels for x86. A file's flags allow the compiler its ISA, so nothing but kernels is in them.
+set(OAQ_X86 ON)
 target_compile_definitions(oaq PRIVATE OAQ_X86)
 target_sources(oaq PRIVATE core/x86/cpu.c core/x86/kernels_x86.c)
 

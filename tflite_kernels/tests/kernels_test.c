@@ -121,6 +121,24 @@ static void check_output(const OaqKernels* kernels, Random* random) {
   oaq_output_stage_free(&stage);
 }
 
+// Blocks of one step that adds pairs drain after two products: exact sums are faster than that, so
+// no plan may prefer them.
+static void check_cost(const OaqLayout* layout, const OaqCost* cost) {
+  CHECK(layout->per_lane != 2 || cost->int16_step + cost->int16_drain > cost->exact_step);
+}
+
+static void check_costs(const OaqKernels* kernels) {
+  for (size_t i = 0; i < kernels->num_gemms; ++i) {
+    const OaqGemm* gemm = &kernels->gemms[i];
+    if (gemm->i16 != NULL) check_cost(gemm->layout, &gemm->cost);
+  }
+  const OaqDepthwise* depthwise = kernels->depthwise;
+  check_cost(depthwise->layout, &depthwise->cost);
+  for (size_t i = 0; i < depthwise->num_filters; ++i) {
+    check_cost(depthwise->layout, &depthwise->filters[i].cost);
+  }
+}
+
 int main(void) {
   for (size_t i = 0; i < oaq_num_isas; ++i) {
     const OaqKernels* kernels = oaq_kernels_find(oaq_isas[i]);
@@ -128,6 +146,7 @@ int main(void) {
       printf("%s: not on this CPU\n", oaq_isas[i]);
       continue;
     }
+    check_costs(kernels);
     Random random = {3};
     for (size_t products = 1; products <= 300; products += products < 40 ? 1 : 23) {
       for (size_t r = 0; r < sizeof(kRanges) / sizeof(kRanges[0]); ++r) {

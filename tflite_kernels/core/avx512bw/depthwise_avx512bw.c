@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/avx512bw/depthwise_avx512bw.h"
 
-// Costs in cycles of a Sapphire Rapids' time stamp counter for a column of a tile, gcc 12. For lack
-// of a drain of its own, a filter's is so high that a tile with two blocks costs what it does on
-// the kernels for any filter.
+// Costs as in core/x86/kernels_x86.c. For lack of a drain of its own, a filter's is so high that a
+// tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
     {3,
      3,
      1,
      oaq_depthwise_i16_3x3_s1_avx512bw,
      oaq_depthwise_i32_3x3_s1_avx512bw,
-     {0.44f, 4.7f, 2.14f}},
+     {0.7f, 5.2f, 2.5f}},
     {3,
      3,
      2,
      oaq_depthwise_i16_3x3_s2_avx512bw,
      oaq_depthwise_i32_3x3_s2_avx512bw,
-     {0.56f, 4.4f, 2.28f}},
+     {0.9f, 4.7f, 2.7f}},
     {5,
      5,
      1,
      oaq_depthwise_i16_5x5_s1_avx512bw,
      oaq_depthwise_i32_5x5_s1_avx512bw,
-     {0.58f, 7.0f, 2.05f}},
+     {0.8f, 7.9f, 2.4f}},
     {5,
      5,
      2,
      oaq_depthwise_i16_5x5_s2_avx512bw,
      oaq_depthwise_i32_5x5_s2_avx512bw,
-     {0.66f, 6.5f, 2.15f}},
+     {0.9f, 7.4f, 2.6f}},
 };
 
 const OaqDepthwise oaq_depthwise_avx512bw = {
@@ -39,7 +38,7 @@ const OaqDepthwise oaq_depthwise_avx512bw = {
     .wide_form = {64, oaq_depthwise_copy_wide_avx512bw},
     .i16 = oaq_depthwise_i16_avx512bw,
     .i32 = oaq_depthwise_i32_avx512bw,
-    .cost = {1.25f, 2.6f, 2.85f},
+    .cost = {1.6f, 3.1f, 3.4f},
     .filters = kFilters,
     .num_filters = sizeof(kFilters) / sizeof(kFilters[0]),
 };
