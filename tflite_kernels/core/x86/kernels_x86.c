@@ -63,7 +63,7 @@ static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
                                           .exact_wide = true,
                                           .i16 = oaq_gemm_i16_c4_12x16_avx512bw,
                                           .i32 = oaq_gemm_i32_wide_12x16_avx512bw,
-                                          .cost = {8.0f, 16.0f, 16.0f}}};
+                                          .cost = {12.1f, 14.9f, 24.4f}}};
 
 static const OaqKernels kAvx512bw = {
     .isa = "avx512bw",
