@@ -12,8 +12,8 @@
 #include "core/vnni/kernels_vnni.h"
 #include "core/x86/cpu.h"
 
-// Costs, here and in core/*/depthwise_*.c: cycles of a call of all rows, or of a column, on an Intel
-// core of 2023 (family 6, model 207), the means of gcc 12 and clang 14. To measure them anew:
+// Costs, here and in core/*/depthwise_*.c: cycles of a call of all rows, or of a column, on an
+// Intel core of 2023 (family 6, model 207), the means of gcc 12 and clang 14. To measure them anew:
 // `oaq_bench_kernels --rounds 300` (docs/benchmarks.md). Blocks of a single step, T = 2, cost more
 // than exact sums everywhere: plan=auto never takes them, as tests/kernels_test.c makes sure.
 static const OaqGemm kSse41Gemms[] = {{.layout = &oaq_layout_c4_8,
@@ -63,7 +63,7 @@ static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
                                           .exact_wide = true,
                                           .i16 = oaq_gemm_i16_c4_12x16_avx512bw,
                                           .i32 = oaq_gemm_i32_wide_12x16_avx512bw,
-                                          .cost = {8.0f, 16.0f, 16.0f}}};
+                                          .cost = {12.1f, 14.9f, 24.4f}}};
 
 static const OaqKernels kAvx512bw = {
     .isa = "avx512bw",
