@@ -18,7 +18,8 @@ static OaqConvPath choose_path(const OaqConv2dParams* params, bool any_codes) {
   if (params->groups != 1 || any_codes) return OAQ_CONV_GATHER;
   const bool single = params->height.filter == 1 && params->width.filter == 1;
   if (single && params->height.stride == 1 && params->width.stride == 1) return OAQ_CONV_POINTWISE;
-  return !single && oaq_image_lines_fit(&params->width) ? OAQ_CONV_LINES : OAQ_CONV_GATHER;
+  return !single && oaq_image_lines_fit(&params->height, &params->width) ? OAQ_CONV_LINES
+                                                                         : OAQ_CONV_GATHER;
 }
 
 static bool pack_groups(OaqConv2d* op, const int8_t* weights, const void* bias,

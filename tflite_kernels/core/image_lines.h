@@ -38,8 +38,11 @@ typedef struct OaqImageLines {
   size_t columns;    // outputs in a line
 } OaqImageLines;
 
-// Whether a filter's taps lie side by side in a line.
-static inline bool oaq_image_lines_fit(const OaqWindow* width) { return width->dilation == 1; }
+// Whether a filter's taps lie side by side in a line, and its lines so close to each other that
+// those between them, which are copied too, are few.
+static inline bool oaq_image_lines_fit(const OaqWindow* height, const OaqWindow* width) {
+  return width->dilation == 1 && height->dilation <= 4;
+}
 
 bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
                           const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error);

@@ -89,6 +89,11 @@ static void check_output(const OaqKernels* kernels, Random* random) {
     multipliers[c] = (OaqMultiplier){random_int(random, 1 << 30, INT32_MAX),
                                      random_int(random, -31, random_int(random, 0, 9) ? -1 : 2)};
     if (random_int(random, 0, 3) == 0) multipliers[c].multiplier = 1 << 30;
+    // Next to 1, where adding the zero point to an end of int32 wraps.
+    if (random_int(random, 0, 3) == 0) {
+      multipliers[c] =
+          (OaqMultiplier){INT32_MAX - random_int(random, 0, 40), random_int(random, 0, 1)};
+    }
     if (random_int(random, 0, 15) == 0) multipliers[c] = (OaqMultiplier){0, 0};
   }
   const OaqRequantize requantize = {.channels = multipliers,
@@ -103,7 +108,7 @@ static void check_output(const OaqKernels* kernels, Random* random) {
   for (size_t i = 0; i < kRows * kStride; ++i) {
     const size_t c = first + i % kStride;
     const int shift = c < channels && multipliers[c].shift < 0 ? -multipliers[c].shift : 0;
-    const int64_t half = (int64_t)(random_int(random, -300, 300) * 2 + 1) << shift;
+    const int64_t half = (int64_t)(random_int(random, -300, 300) * 2 + 1) * (INT64_C(1) << shift);
     const int64_t near_half = half + random_int(random, -2, 2);
     const int32_t kEnds[] = {INT32_MIN, INT32_MAX, -1, 0, 1};
     const int32_t code_sized = near_half > INT32_MAX || near_half < INT32_MIN

@@ -76,21 +76,30 @@ OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool gene
 }
 
 typedef struct Limits {
-  __m256i zero_point, lo, hi;
+  __m256i zero_point, wide_zero_point, lo, hi;
 } Limits;
+
+// Sixteen scaled sums and the zero point, saturated to int16.
+OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels* high,
+                         const Limits* limits, bool general) {
+  const __m256i first = scale(acc, low, general);
+  const __m256i second = scale(acc + 8, high, general);
+  if (general) {
+    // Without a right shift the reference's int32 may wrap here.
+    return _mm256_packs_epi32(_mm256_add_epi32(first, limits->wide_zero_point),
+                              _mm256_add_epi32(second, limits->wide_zero_point));
+  }
+  // Saturation ends at the limits, which int8 codes clamp to anyway.
+  return _mm256_adds_epi16(_mm256_packs_epi32(first, second), limits->zero_point);
+}
 
 // Codes of sixteen channels of two rows, a row in each 128 bits.
 OAQ_INLINE __m256i two_rows(const int32_t* first, const int32_t* second, const Channels* low,
                             const Channels* high, const Limits* limits, bool general) {
   // From {row 0: 0-3, 8-11, row 1: 0-3, 8-11, row 0: 4-7, 12-15, row 1: ...} to rows of sixteen.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  // Saturation anywhere here ends at the limits, which int8 codes clamp to anyway.
-  const __m256i first_words = _mm256_adds_epi16(
-      _mm256_packs_epi32(scale(first, low, general), scale(first + 8, high, general)),
-      limits->zero_point);
-  const __m256i second_words = _mm256_adds_epi16(
-      _mm256_packs_epi32(scale(second, low, general), scale(second + 8, high, general)),
-      limits->zero_point);
+  const __m256i first_words = words(first, low, high, limits, general);
+  const __m256i second_words = words(second, low, high, limits, general);
   const __m256i codes = _mm256_packs_epi16(first_words, second_words);
   const __m256i clamped = _mm256_min_epi8(_mm256_max_epi8(codes, limits->lo), limits->hi);
   return _mm256_permutevar8x32_epi32(clamped, order);
@@ -110,6 +119,7 @@ OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t
                        size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                        size_t out_stride, bool general) {
   const Limits limits = {_mm256_set1_epi16((int16_t)stage->requantize.zero_point),
+                         _mm256_set1_epi32(stage->requantize.zero_point),
                          _mm256_set1_epi8((int8_t)stage->requantize.lo),
                          _mm256_set1_epi8((int8_t)stage->requantize.hi)};
   for (size_t n = 0; n < channels; n += 16) {
