@@ -21,7 +21,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 LIBRARY := oaq_keras/lib/liboaq_tflite.so
 # What the library is made of; tests and benchmarks of the kernels have no part in it.
 SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name bench \) -prune -o \
-  -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' \) -print)
+  -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' -o -name '*.cmake' \) -print)
 C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
 
 # A clone that was moved has an environment that points to where it was; another Python wants another.

@@ -27,8 +27,19 @@ oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vnni"
   core/vnni/gemm_i32_c4_6x16_vnni256.c
   core/vnni/gemm_i32_c4_12x16_vnni.c
   core/vnni/gemm_i32_c4_8x32_vnni.c)
-oaq_add_kernels("-mavx2;-mavxvnni"
-  core/vnni/gemm_i32_c4_6x16_avxvnni.c)
+
+# gcc 11, clang 12 and binutils 2.36 were the first to know it; without, vnni or avx2 serve.
+include(CheckCSourceCompiles)
+set(CMAKE_REQUIRED_FLAGS "-mavx2 -mavxvnni")
+check_c_source_compiles("int main(void) {
+  __asm__ volatile(\"%{vex%} vpdpbusd %%ymm0, %%ymm1, %%ymm2\" : : : \"ymm2\");
+  return 0;
+}" OAQ_HAS_AVX_VNNI)
+unset(CMAKE_REQUIRED_FLAGS)
+if(OAQ_HAS_AVX_VNNI)
+  target_compile_definitions(oaq PRIVATE OAQ_HAS_AVX_VNNI)
+  oaq_add_kernels("-mavx2;-mavxvnni" core/vnni/gemm_i32_c4_6x16_avxvnni.c)
+endif()
 
 foreach(name i16 i16_3x3 i16_5x5 i32 i32_3x3 i32_5x5 copy)
   oaq_add_kernels("-msse4.1" core/sse41/depthwise_${name}_sse41.c)

@@ -104,7 +104,10 @@ bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t w
   if (op->path == OAQ_CONV_LINES) {
     op->split = oaq_split(op->threads, columns == 0 ? 0 : lines, lines, 1, tiles,
                           row_macs * (double)columns);
-    if (!oaq_image_lines_reshape(&op->lines, columns, op->split.workers, error)) return false;
+    if (!oaq_image_lines_reshape(&op->lines, (size_t)op->output_height, columns, op->split.workers,
+                                 error)) {
+      return false;
+    }
   } else {
     op->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows, tiles, row_macs);
   }
@@ -133,8 +136,9 @@ static void gather_columns(const OaqConv2d* op, const int8_t* line, int64_t x, s
     const int64_t after = over > 0 ? (over < count - before ? over : count - before) : 0;
     const size_t inside = (size_t)(count - before - after) * pixel;
     memset(out, zero, (size_t)before * pixel);
-    if (inside > 0)
+    if (inside > 0) {
       memcpy(out + (size_t)before * pixel, line + (x + before) * (int64_t)pixel, inside);
+    }
     memset(out + (size_t)before * pixel + inside, zero, (size_t)after * pixel);
     return;
   }

@@ -50,7 +50,14 @@ static size_t seen_lines(const OaqWindow* height, size_t count) {
          (size_t)(height->filter - 1) * (size_t)height->dilation + 1;
 }
 
-bool oaq_image_lines_reshape(OaqImageLines* lines, size_t columns, size_t count, OaqError* error) {
+// Bytes of a copy for `count` lines of outputs; false where that is too much.
+static bool copy_size(const OaqImageLines* lines, size_t count, size_t* size) {
+  return oaq_size_multiply(lines->pitch, seen_lines(&lines->height, count), size) &&
+         *size < SIZE_MAX / 4;
+}
+
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t height, size_t columns, size_t count,
+                             OaqError* error) {
   free_copies(lines);
   lines->columns = columns;
   lines->max_lines = 1;
@@ -60,12 +67,15 @@ bool oaq_image_lines_reshape(OaqImageLines* lines, size_t columns, size_t count,
   const bool fits =
       oaq_size_multiply(columns - 1, (size_t)lines->width.stride, &pixels) &&
       oaq_size_multiply(pixels + (size_t)lines->width.filter, lines->channels, &lines->pitch) &&
-      oaq_size_multiply(lines->pitch, seen_lines(&lines->height, 1), &size) && size < SIZE_MAX / 4;
+      copy_size(lines, 1, &size);
   if (!fits) return oaq_fail(error, "lines of %zu outputs are too long", columns);
-  while (seen_lines(&lines->height, lines->max_lines + 1) * lines->pitch <= kCopyBytes) {
+  size_t more = 0;
+  while (lines->max_lines < height && copy_size(lines, lines->max_lines + 1, &more) &&
+         more <= kCopyBytes) {
     ++lines->max_lines;
+    size = more;
   }
-  size = seen_lines(&lines->height, lines->max_lines) * lines->pitch + OAQ_ROW_SLACK;
+  size += OAQ_ROW_SLACK;
   for (size_t i = 0; i < (size_t)lines->height.filter; ++i) {
     lines->offsets[i] = i * (size_t)lines->height.dilation * lines->pitch;
     lines->wide_offsets[i] = lines->offsets[i] * sizeof(int16_t);

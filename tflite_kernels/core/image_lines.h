@@ -47,9 +47,10 @@ static inline bool oaq_image_lines_fit(const OaqWindow* height, const OaqWindow*
 bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
                           const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error);
 
-// For `columns` outputs a line, and `count` workers. Copies stay in a second-level cache, one line
-// of outputs at least.
-bool oaq_image_lines_reshape(OaqImageLines* lines, size_t columns, size_t count, OaqError* error);
+// For images of `height` lines of `columns` outputs, and `count` workers. Copies stay in a
+// second-level cache, one line of outputs at least.
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t height, size_t columns, size_t count,
+                             OaqError* error);
 void oaq_image_lines_free(OaqImageLines* lines);
 
 // Copies what `count` <= max_lines lines of outputs from `first` on see, less `shift`.

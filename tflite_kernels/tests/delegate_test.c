@@ -411,7 +411,7 @@ static void test_options(void) {
   expect_option_error("threads", "1", "expected builtin, isa, plan, num_threads or profile");
   expect_option_error("builtin", "yes", "expected 0 or 1");
   expect_option_error("profile", "2", "option profile is '2', expected 0 or 1");
-  expect_option_error("isa", "neon9", "expected auto, scalar");
+  expect_option_error("isa", "neon9", "have: auto, scalar");
   expect_option_error("plan", "", "expected auto, int16 or exact");
   expect_option_error("num_threads", "0", "expected 1");
   expect_option_error("num_threads", "-1", "expected 1");

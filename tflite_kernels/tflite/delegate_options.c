@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,17 @@ static bool parse_plan(const char* text, OaqPlanMode* plan) {
   return false;
 }
 
+static bool refuse_isa(const char* value, OaqError* error) {
+  char names[128] = "auto";
+  for (size_t i = 0, length = strlen(names); i < oaq_num_isas && length < sizeof(names); ++i) {
+    if (oaq_kernels_find(oaq_isas[i]) == NULL) continue;
+    const int added = snprintf(names + length, sizeof(names) - length, ", %s", oaq_isas[i]);
+    length += added > 0 ? (size_t)added : 0;
+  }
+  return oaq_fail(error, "option isa is '%.40s', expected what this CPU and build have: %s", value,
+                  names);
+}
+
 static bool parse_option(const char* key, const char* value, OaqDelegateOptions* options,
                          OaqError* error) {
   if (strcmp(key, "builtin") == 0) return parse_switch(key, value, &options->builtin, error);
@@ -47,11 +59,7 @@ static bool parse_option(const char* key, const char* value, OaqDelegateOptions*
   if (strcmp(key, "isa") == 0) {
     options->isa = value;
     if (oaq_kernels_find(value) != NULL) return true;
-    return oaq_fail(
-        error,
-        "option isa is '%.40s', which this CPU or this build lacks or nobody knows; "
-        "expected auto, scalar or, on x86, sse41, avx2, avx512bw, avxvnni, vnni256, vnni",
-        value);
+    return refuse_isa(value, error);
   }
   if (strcmp(key, "plan") == 0) {
     if (parse_plan(value, &options->plan)) return true;

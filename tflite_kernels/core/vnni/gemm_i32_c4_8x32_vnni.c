@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/avx512bw/vector_avx512.h"
+#include "core/vnni/dot_avx512.h"
 #include "core/vnni/kernels_vnni.h"
-
-// VPDPBUSD: four products of codes in a channel's int32. In assembly: gcc 12 copies each
-// accumulator to another register and back.
-static inline Vector multiply_add(Vector sums, Vector codes, Vector weights) {
-  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "v"(weights));
-  return sums;
-}
 
 #define OAQ_ROWS 8
 #define OAQ_VECTORS 2

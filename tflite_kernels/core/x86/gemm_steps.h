@@ -10,16 +10,15 @@
 
 // The inner loop of all GEMM kernels for x86, for a file that has said what its registers are:
 //
-//   Vector        a register of weights, with 32 bits of each output channel: four products of
-//   codes
-//                 or two of int16
-//   OAQ_ROWS      rows of a call, at most: 4, 6, 8 or 12
-//   OAQ_VECTORS   registers of a tile's channels: 1 or 2
-//   load(p), broadcast(value)
-//   multiply_add(sums, codes, weights)   what one step adds to the sums of a register's channels
+// - Vector: a register of weights, with 32 bits of each output channel, that is four products of
+//   codes or two of int16.
+// - OAQ_ROWS: rows of a call, at most; 4, 6, 8 or 12.
+// - OAQ_VECTORS: registers of a tile's channels; 1 or 2.
+// - load(p), broadcast(value).
+// - multiply_add(sums, codes, weights): what one step adds to the sums of a register's channels.
 //
-// A row's 32 bits are broadcast to all channels; a tile of weights is two registers wide. The
-// number of rows is a constant wherever this is inlined, so `sums` is 2 * rows registers.
+// A row's 32 bits are broadcast to all channels. The number of rows is a constant wherever this is
+// inlined, so `sums` is OAQ_VECTORS * rows registers.
 
 #define OAQ_INLINE static inline __attribute__((always_inline))
 

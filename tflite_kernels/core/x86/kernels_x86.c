@@ -99,6 +99,7 @@ static const OaqKernels kVnni256 = {
     .output = oaq_output_avx2,
 };
 
+#ifdef OAQ_HAS_AVX_VNNI
 static const OaqGemm kAvxVnniGemms[] = {
     {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_avxvnni}};
 
@@ -110,6 +111,7 @@ static const OaqKernels kAvxVnni = {
     .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
 };
+#endif
 
 const OaqKernels* oaq_kernels_x86(const char* isa) {
   const OaqX86 cpu = oaq_x86();
@@ -117,8 +119,13 @@ const OaqKernels* oaq_kernels_x86(const char* isa) {
   const struct {
     const OaqKernels* kernels;
     bool available;
-  } kAll[] = {{&kVnni, cpu.avx512_vnni},  {&kVnni256, cpu.avx512_vnni}, {&kAvxVnni, cpu.avx_vnni},
-              {&kAvx512bw, cpu.avx512bw}, {&kAvx2, cpu.avx2},           {&kSse41, cpu.sse41}};
+  } kAll[] = {
+      {&kVnni, cpu.avx512_vnni},  {&kVnni256, cpu.avx512_vnni},
+#ifdef OAQ_HAS_AVX_VNNI
+      {&kAvxVnni, cpu.avx_vnni},
+#endif
+      {&kAvx512bw, cpu.avx512bw}, {&kAvx2, cpu.avx2},           {&kSse41, cpu.sse41},
+  };
   const bool any = strcmp(isa, "auto") == 0;
   for (size_t i = 0; i < sizeof(kAll) / sizeof(kAll[0]); ++i) {
     if (kAll[i].available && (any || strcmp(isa, kAll[i].kernels->isa) == 0)) {
