@@ -7,8 +7,9 @@
 #include "core/size.h"
 
 // A panel of this size leaves room for a tile of weights in the first-level caches of 32 KiB; one
-// row may be longer.
-enum { kPanelBytes = 16 * 1024, kRowsAtOnce = 24 };
+// row may be longer. So many sums are made before the output stage, which loads its channels each
+// time.
+enum { kPanelBytes = 16 * 1024, kSums = 1024 };
 
 bool oaq_panels_init(size_t products, const OaqGemm* gemm, bool wide, OaqPanels* panels,
                      OaqError* error) {
@@ -147,25 +148,12 @@ static void multiply_tile(const OaqRows* codes, const OaqRows* wide, size_t rows
   }
 }
 
-// Sums of `count` rows from row `column` of a line on, into acc.
-static void multiply_rows(const OaqInput* input, size_t line, size_t column, size_t count,
-                          const OaqPacked* weights, size_t index, const OaqGemm* gemm,
-                          bool any_codes, int32_t* acc) {
-  for (size_t m = 0; m < count; m += gemm->rows) {
-    const OaqRows codes = rows_from(&input->codes, line, input->line_stride, column + m);
-    const OaqRows wide = rows_from(&input->wide, line, input->wide_line_stride, column + m);
-    multiply_tile(&codes, &wide, oaq_min_size(gemm->rows, count - m), weights, index, gemm,
-                  any_codes, acc + m * weights->layout->channels_per_tile);
-  }
-}
-
 void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm, OaqOutput output,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
-  // Several calls of the kernel for one of the output stage, which loads its channels each time.
-  _Alignas(64) int32_t acc[kRowsAtOnce * OAQ_MAX_TILE_CHANNELS];
+  _Alignas(64) int32_t acc[kSums];
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
-  const size_t at_once = kRowsAtOnce / gemm->rows * gemm->rows;
+  const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;
   for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const size_t n = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - n);
@@ -173,7 +161,9 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
       int8_t* results = out + line * input->columns * out_stride + n;
       for (size_t m = 0; m < input->columns; m += at_once) {
         const size_t rows = oaq_min_size(at_once, input->columns - m);
-        multiply_rows(input, line, m, rows, weights, index, gemm, any_codes, acc);
+        const OaqRows codes = rows_from(&input->codes, line, input->line_stride, m);
+        const OaqRows wide = rows_from(&input->wide, line, input->wide_line_stride, m);
+        multiply_tile(&codes, &wide, rows, weights, index, gemm, any_codes, acc);
         output(stage, tiles->first_channel + n, channels, rows, acc, per_tile,
                results + m * out_stride, out_stride);
       }

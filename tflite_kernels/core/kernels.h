@@ -16,8 +16,6 @@
 // whoever made the drain list proved that what they hold at a drain is the true value. acc receives
 // sums of products and what `bias` holds, nothing else: no zero points.
 
-enum { OAQ_MAX_GEMM_ROWS = 12 };
-
 // When a tile's lanes are drained, and what they start from.
 typedef struct OaqDrains {
   uint32_t* blocks;  // the drain list: lengths in steps, whose sum is the number of steps
@@ -57,7 +55,7 @@ typedef struct OaqCost {
 // Rows of activations times a tile of weights.
 typedef struct OaqGemm {
   const OaqLayout* layout;
-  size_t rows;      // of one call, at most
+  size_t rows;      // at once: calls of multiples of it are the fastest
   bool shifted;     // activations are uint8, the codes less the least of their range
   bool exact_wide;  // the exact kernel takes int16
   OaqGemmI16 i16;   // NULL where it would not pay on any CPU that has the ISA

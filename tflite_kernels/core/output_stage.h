@@ -14,6 +14,9 @@
 // by 2^32 is the upper half of the product, which leaves a shift by e - 1 >= 0. Without a right
 // shift, code = floor((2 * x * m + 2^31) / 2^32), where x has been shifted left by the multiplier's
 // whole bits, modulo 2^32.
+//
+// A negative x gives 0 or less with or without the last term, for 2^30 + 2^(30 + e) is less than
+// 2^(31 + e). So an op whose least code is the zero point or above, as behind a RELU, does without.
 typedef struct OaqOutputStage {
   OaqRequantize requantize;
   // [channels], with room behind them for a vector that starts at the last one; NULL where the
@@ -31,6 +34,11 @@ enum { OAQ_OUTPUT_PADDING = 32 };
 bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, OaqOutputStage* stage,
                            OaqError* error);
 void oaq_output_stage_free(OaqOutputStage* stage);
+
+// Whether codes of negative sums are told apart, and not all clamped to the least code.
+static inline bool oaq_output_stage_is_signed(const OaqOutputStage* stage) {
+  return stage->requantize.lo < stage->requantize.zero_point;
+}
 
 // out[m * out_stride + n] = code of acc[m * acc_stride + n], channel first_channel + n, for m <
 // rows and n < channels. acc may be read up to the next multiple of 16 channels.

@@ -57,7 +57,8 @@ OAQ_INLINE Channels load_channels(const OaqOutputStage* stage, size_t channel, b
 }
 
 // core/output_stage.h has the formulas: the division by 2^32 leaves upper halves.
-OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool general) {
+OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool general,
+                         bool is_signed) {
   __m256i sums = _mm256_loadu_si256((const void*)acc);
   if (general) sums = _mm256_sllv_epi32(sums, channels->left_shifts);
   const __m256i odd_sums = high_halves(sums);
@@ -69,9 +70,11 @@ OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool gene
   }
   even = _mm256_add_epi64(even, channels->even_rounding);
   odd = _mm256_add_epi64(odd, channels->odd_rounding);
-  // A negative sum's own sign bit is the 2^31 to take off.
-  even = _mm256_sub_epi64(even, _mm256_and_si256(sums, channels->even_sign));
-  odd = _mm256_sub_epi64(odd, _mm256_and_si256(odd_sums, channels->odd_sign));
+  if (is_signed) {
+    // A negative sum's own sign bit is the 2^31 to take off.
+    even = _mm256_sub_epi64(even, _mm256_and_si256(sums, channels->even_sign));
+    odd = _mm256_sub_epi64(odd, _mm256_and_si256(odd_sums, channels->odd_sign));
+  }
   return _mm256_srav_epi32(_mm256_blend_epi32(high_halves(even), odd, 0xAA), channels->shifts);
 }
 
@@ -81,9 +84,9 @@ typedef struct Limits {
 
 // Sixteen scaled sums and the zero point, saturated to int16.
 OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels* high,
-                         const Limits* limits, bool general) {
-  const __m256i first = scale(acc, low, general);
-  const __m256i second = scale(acc + 8, high, general);
+                         const Limits* limits, bool general, bool is_signed) {
+  const __m256i first = scale(acc, low, general, is_signed);
+  const __m256i second = scale(acc + 8, high, general, is_signed);
   if (general) {
     // Without a right shift the reference's int32 may wrap here.
     return _mm256_packs_epi32(_mm256_add_epi32(first, limits->wide_zero_point),
@@ -95,11 +98,12 @@ OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels
 
 // Codes of sixteen channels of two rows, a row in each 128 bits.
 OAQ_INLINE __m256i two_rows(const int32_t* first, const int32_t* second, const Channels* low,
-                            const Channels* high, const Limits* limits, bool general) {
+                            const Channels* high, const Limits* limits, bool general,
+                            bool is_signed) {
   // From {row 0: 0-3, 8-11, row 1: 0-3, 8-11, row 0: 4-7, 12-15, row 1: ...} to rows of sixteen.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i first_words = words(first, low, high, limits, general);
-  const __m256i second_words = words(second, low, high, limits, general);
+  const __m256i first_words = words(first, low, high, limits, general, is_signed);
+  const __m256i second_words = words(second, low, high, limits, general, is_signed);
   const __m256i codes = _mm256_packs_epi16(first_words, second_words);
   const __m256i clamped = _mm256_min_epi8(_mm256_max_epi8(codes, limits->lo), limits->hi);
   return _mm256_permutevar8x32_epi32(clamped, order);
@@ -117,7 +121,7 @@ OAQ_INLINE void store_row(int8_t* out, __m128i codes, size_t count) {
 
 OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                        size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
-                       size_t out_stride, bool general) {
+                       size_t out_stride, bool general, bool is_signed) {
   const Limits limits = {_mm256_set1_epi16((int16_t)stage->requantize.zero_point),
                          _mm256_set1_epi32(stage->requantize.zero_point),
                          _mm256_set1_epi8((int8_t)stage->requantize.lo),
@@ -130,12 +134,13 @@ OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t
     int8_t* codes = out + n;
     size_t left = rows;
     for (; left >= 2; left -= 2, sums += 2 * acc_stride, codes += 2 * out_stride) {
-      const __m256i two = two_rows(sums, sums + acc_stride, &low, &high, &limits, general);
+      const __m256i two =
+          two_rows(sums, sums + acc_stride, &low, &high, &limits, general, is_signed);
       store_row(codes, _mm256_castsi256_si128(two), count);
       store_row(codes + out_stride, _mm256_extracti128_si256(two, 1), count);
     }
     if (left > 0) {
-      const __m256i same = two_rows(sums, sums, &low, &high, &limits, general);
+      const __m256i same = two_rows(sums, sums, &low, &high, &limits, general, is_signed);
       store_row(codes, _mm256_castsi256_si128(same), count);
     }
   }
@@ -146,9 +151,16 @@ void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t c
                      size_t out_stride) {
   if (stage->multipliers == NULL) {
     oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
-  } else if (stage->left_shifts == NULL) {
-    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, false);
-  } else {
-    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, true);
+    return;
   }
+#define OAQ_OUTPUT(general, is_signed)                                                      \
+  output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, (general), \
+         (is_signed))
+  const bool is_signed = oaq_output_stage_is_signed(stage);
+  if (stage->left_shifts == NULL) {
+    is_signed ? OAQ_OUTPUT(false, true) : OAQ_OUTPUT(false, false);
+  } else {
+    is_signed ? OAQ_OUTPUT(true, true) : OAQ_OUTPUT(true, false);
+  }
+#undef OAQ_OUTPUT
 }

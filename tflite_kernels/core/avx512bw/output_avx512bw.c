@@ -48,7 +48,7 @@ static inline Channels load_channels(const OaqOutputStage* stage, size_t channel
 }
 
 // core/output_stage.h has the formulas: the division by 2^32 leaves upper halves.
-static inline __m512i scale(__m512i sums, const Channels* channels, bool general) {
+static inline __m512i scale(__m512i sums, const Channels* channels, bool general, bool is_signed) {
   if (general) sums = _mm512_sllv_epi32(sums, channels->left_shifts);
   const __m512i odd_sums = _mm512_srli_epi64(sums, 32);
   __m512i even = _mm512_mul_epi32(sums, channels->even);
@@ -59,9 +59,11 @@ static inline __m512i scale(__m512i sums, const Channels* channels, bool general
   }
   even = _mm512_add_epi64(even, channels->even_rounding);
   odd = _mm512_add_epi64(odd, channels->odd_rounding);
-  // A negative sum's own sign bit is the 2^31 to take off.
-  even = _mm512_sub_epi64(even, _mm512_and_si512(sums, channels->even_sign));
-  odd = _mm512_sub_epi64(odd, _mm512_and_si512(odd_sums, channels->odd_sign));
+  if (is_signed) {
+    // A negative sum's own sign bit is the 2^31 to take off.
+    even = _mm512_sub_epi64(even, _mm512_and_si512(sums, channels->even_sign));
+    odd = _mm512_sub_epi64(odd, _mm512_and_si512(odd_sums, channels->odd_sign));
+  }
   const __m512i high = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
   return _mm512_srav_epi32(high, channels->shifts);
 }
@@ -70,7 +72,8 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
                                                          size_t first_channel, size_t channels,
                                                          size_t rows, const int32_t* acc,
                                                          size_t acc_stride, int8_t* out,
-                                                         size_t out_stride, bool general) {
+                                                         size_t out_stride, bool general,
+                                                         bool is_signed) {
   const __m512i zero_point = _mm512_set1_epi32(stage->requantize.zero_point);
   const __m512i lo = _mm512_set1_epi32(stage->requantize.lo);
   const __m512i hi = _mm512_set1_epi32(stage->requantize.hi);
@@ -80,7 +83,7 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
     const __mmask16 mask = (__mmask16)((1u << count) - 1);
     for (size_t m = 0; m < rows; ++m) {
       const __m512i sums = _mm512_loadu_si512(acc + m * acc_stride + n);
-      __m512i codes = _mm512_add_epi32(scale(sums, &loaded, general), zero_point);
+      __m512i codes = _mm512_add_epi32(scale(sums, &loaded, general, is_signed), zero_point);
       codes = _mm512_min_epi32(_mm512_max_epi32(codes, lo), hi);
       const __m128i bytes = _mm512_cvtepi32_epi8(codes);
       // A masked store to memory is many times slower than a plain one.
@@ -98,9 +101,16 @@ void oaq_output_avx512bw(const OaqOutputStage* stage, size_t first_channel, size
                          size_t out_stride) {
   if (stage->multipliers == NULL) {
     oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
-  } else if (stage->left_shifts == NULL) {
-    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, false);
-  } else {
-    output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, true);
+    return;
   }
+#define OAQ_OUTPUT(general, is_signed)                                                      \
+  output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, (general), \
+         (is_signed))
+  const bool is_signed = oaq_output_stage_is_signed(stage);
+  if (stage->left_shifts == NULL) {
+    is_signed ? OAQ_OUTPUT(false, true) : OAQ_OUTPUT(false, false);
+  } else {
+    is_signed ? OAQ_OUTPUT(true, true) : OAQ_OUTPUT(true, false);
+  }
+#undef OAQ_OUTPUT
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <assert.h>
 #include <string.h>
 
 #include "core/scalar/kernels_scalar.h"
@@ -53,7 +52,6 @@ static int32_t lane_dot(const OaqDrains* drains, size_t channel, const OaqRows* 
 
 void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const OaqRows* a,
                                 const int8_t* b, const int32_t* bias, int32_t* acc) {
-  assert(rows <= OAQ_MAX_GEMM_ROWS);
   for (size_t m = 0; m < rows; ++m) {
     for (size_t n = 0; n < kChannels; ++n) {
       const int32_t sum = lane_dot(drains, n, a, m, b + n * kLanes);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <assert.h>
-
 #include "core/scalar/kernels_scalar.h"
 
 enum { kLanes = 8, kChannels = 4, kTile = kChannels * kLanes };
@@ -33,7 +31,6 @@ static int32_t lane_dot(const OaqRows* rows, size_t row, const int8_t* b) {
 
 void oaq_gemm_i32_4x4_scalar(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                              int32_t* acc) {
-  assert(rows <= OAQ_MAX_GEMM_ROWS);
   for (size_t m = 0; m < rows; ++m) {
     for (size_t n = 0; n < kChannels; ++n) {
       const int32_t sum = lane_dot(a, m, (const int8_t*)b + n * kLanes);

@@ -12,7 +12,7 @@
 // The first step of a block: `start` values, where there are some, and no sums yet.
 OAQ_INLINE void begin_block(size_t rows, const int16_t* start, bool whole, Reader* reader,
                             Vector lanes[][OAQ_VECTORS]) {
-  const size_t stride = reader->rows->stride;
+  const size_t stride = reader->stride;
   const Vector first = load(reader->b);
   const Vector last = load(reader->b + kLast * sizeof(Vector));
   for (size_t m = 0; m < rows; ++m) {
@@ -47,47 +47,54 @@ OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride,
   }
 }
 
-OAQ_INLINE void multiply_i16(size_t rows, bool whole, const OaqDrains* drains, const OaqRows* a,
-                             const int8_t* b, const int32_t* bias, int32_t* acc) {
-  Reader reader = read_from(a, b);
-  const int16_t* start = drains->start;
-  for (size_t block = 0; block < drains->num_blocks; ++block) {
-    Vector lanes[OAQ_ROWS][OAQ_VECTORS];
-    begin_block(rows, start, whole, &reader, lanes);
-    if (start != NULL) start += 2 * kChannels;
-    add_steps(rows, drains->blocks[block] - 1, whole, &reader, lanes);
-    if (block == 0) {
-      end_block(rows, bias, 0, lanes, acc);
-    } else {
-      end_block(rows, acc, kChannels, lanes, acc);
+OAQ_INLINE void multiply_i16(size_t rows, bool whole, size_t calls, const OaqDrains* drains,
+                             const OaqRows* a, const int8_t* b, const int32_t* bias, int32_t* acc) {
+  const uint8_t* codes = a->codes;
+  for (; calls > 0; --calls, codes += rows * a->stride, acc += rows * kChannels) {
+    Reader reader = read_from(a, codes, b);
+    const int16_t* start = drains->start;
+    for (size_t block = 0; block < drains->num_blocks; ++block) {
+      Vector lanes[OAQ_ROWS][OAQ_VECTORS];
+      begin_block(rows, start, whole, &reader, lanes);
+      if (start != NULL) start += 2 * kChannels;
+      add_steps(rows, drains->blocks[block] - 1, whole, &reader, lanes);
+      if (block == 0) {
+        end_block(rows, bias, 0, lanes, acc);
+      } else {
+        end_block(rows, acc, kChannels, lanes, acc);
+      }
     }
   }
 }
 
-#define OAQ_DEFINE_I16(count)                                                                    \
-  OAQ_NOINLINE void multiply_##count(const OaqDrains* drains, const OaqRows* a, const int8_t* b, \
-                                     const int32_t* bias, int32_t* acc) {                        \
-    multiply_i16(count, true, drains, a, b, bias, acc);                                          \
-  }                                                                                              \
-  OAQ_NOINLINE void multiply_segments_##count(const OaqDrains* drains, const OaqRows* a,         \
-                                              const int8_t* b, const int32_t* bias,              \
-                                              int32_t* acc) {                                    \
-    multiply_i16(count, false, drains, a, b, bias, acc);                                         \
+#define OAQ_DEFINE_I16(count)                                                                 \
+  OAQ_NOINLINE void multiply_##count(size_t calls, const OaqDrains* drains, const OaqRows* a, \
+                                     const int8_t* b, const int32_t* bias, int32_t* acc) {    \
+    multiply_i16(count, true, calls, drains, a, b, bias, acc);                                \
+  }                                                                                           \
+  OAQ_NOINLINE void multiply_segments_##count(size_t calls, const OaqDrains* drains,          \
+                                              const OaqRows* a, const int8_t* b,              \
+                                              const int32_t* bias, int32_t* acc) {            \
+    multiply_i16(count, false, calls, drains, a, b, bias, acc);                               \
   }
 
 OAQ_FOR_COUNTS(OAQ_DEFINE_I16)
 
 OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
                          const int32_t* bias, int32_t* acc) {
-  if (rows == OAQ_ROWS && a->num_segments == 1) {
-    OAQ_NAME(multiply_, OAQ_ROWS)(drains, a, b, bias, acc);
-    return;
-  }
   OaqRows from = *a;
-#define OAQ_RUN(count)                                                  \
-  (a->num_segments == 1 ? multiply_##count(drains, &from, b, bias, acc) \
-                        : multiply_segments_##count(drains, &from, b, bias, acc))
-  OAQ_FOR_ROWS(rows, from, acc, OAQ_RUN)
+#define OAQ_RUN(count)                                               \
+  if (rows >= count) {                                               \
+    const size_t calls = rows / count;                               \
+    if (a->num_segments == 1) {                                      \
+      multiply_##count(calls, drains, &from, b, bias, acc);          \
+    } else {                                                         \
+      multiply_segments_##count(calls, drains, &from, b, bias, acc); \
+    }                                                                \
+    skip_rows(count, calls, &from, &acc);                            \
+    rows -= calls * count;                                           \
+  }
+  OAQ_FOR_COUNTS(OAQ_RUN)
 #undef OAQ_RUN
 }
 

@@ -12,7 +12,7 @@
 //
 // - Vector: a register of weights, with 32 bits of each output channel, that is four products of
 //   codes or two of int16.
-// - OAQ_ROWS: rows of a call, at most; 4, 6, 8 or 12.
+// - OAQ_ROWS: rows at once, at most; 4, 6, 8 or 12.
 // - OAQ_VECTORS: registers of a tile's channels; 1 or 2.
 // - load(p), broadcast(value).
 // - multiply_add(sums, codes, weights): what one step adds to the sums of a register's channels.
@@ -28,13 +28,15 @@ enum { kLast = OAQ_VECTORS - 1 };
 
 typedef struct Reader {
   const OaqRows* rows;
+  const uint8_t* first;  // of the rows
   const uint8_t* a;
   const int8_t* b;
+  size_t stride;
   size_t segment, left;  // steps left in the segment
 } Reader;
 
-OAQ_INLINE Reader read_from(const OaqRows* rows, const void* b) {
-  return (Reader){rows, (const uint8_t*)rows->codes + rows->offsets[0], b, 0, rows->segment_steps};
+OAQ_INLINE Reader read_from(const OaqRows* rows, const uint8_t* first, const void* b) {
+  return (Reader){rows, first, first + rows->offsets[0], b, rows->stride, 0, rows->segment_steps};
 }
 
 // After so many steps, which end the segment at most: on to the next one. `whole`, a constant:
@@ -44,7 +46,7 @@ OAQ_INLINE void advance(Reader* reader, size_t steps, bool whole) {
   reader->left -= steps;
   if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
     reader->left = reader->rows->segment_steps;
-    reader->a = (const uint8_t*)reader->rows->codes + reader->rows->offsets[reader->segment];
+    reader->a = reader->first + reader->rows->offsets[reader->segment];
   }
 }
 
@@ -52,7 +54,7 @@ OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader,
                              Vector sums[][OAQ_VECTORS]) {
   const uint8_t* a = reader->a;
   const int8_t* b = reader->b;
-  const size_t stride = reader->rows->stride;
+  const size_t stride = reader->stride;
   for (; steps > 0; --steps) {
     const Vector first = load(b);
     const Vector last = load(b + kLast * sizeof(Vector));
@@ -89,33 +91,22 @@ enum {
 };
 
 // OAQ_FOR_COUNTS(define) defines what runs so many rows at once, each a function of its own, which
-// leaves the compiler all registers; OAQ_FOR_ROWS(rows, a, acc, run) calls run(count) for the most
-// rows first, and moves on.
-#define OAQ_JOIN(a, b) a##b
-#define OAQ_NAME(prefix, count) OAQ_JOIN(prefix, count)
+// leaves the compiler all registers. The most come first.
 #define OAQ_NOINLINE static __attribute__((noinline))
 #if OAQ_ROWS > 8
-#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(8) define(12)
-#define OAQ_MOST(run, left) ((left) >= 12 ? (run(12), 12u) : (left) >= 8 ? (run(8), 8u) : 0u)
+#define OAQ_FOR_COUNTS(define) define(12) define(8) define(4) define(2) define(1)
 #elif OAQ_ROWS > 6
-#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(8)
-#define OAQ_MOST(run, left) ((left) >= 8 ? (run(8), 8u) : 0u)
+#define OAQ_FOR_COUNTS(define) define(8) define(4) define(2) define(1)
 #elif OAQ_ROWS > 4
-#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4) define(6)
-#define OAQ_MOST(run, left) ((left) >= 6 ? (run(6), 6u) : 0u)
+#define OAQ_FOR_COUNTS(define) define(6) define(4) define(2) define(1)
 #else
-#define OAQ_FOR_COUNTS(define) define(1) define(2) define(4)
-#define OAQ_MOST(run, left) 0u
+#define OAQ_FOR_COUNTS(define) define(4) define(2) define(1)
 #endif
-#define OAQ_FOR_ROWS(rows, a, acc, run)                                           \
-  for (size_t left = (rows); left > 0;) {                                         \
-    size_t taken = OAQ_MOST(run, left);                                           \
-    if (taken == 0) {                                                             \
-      taken = left >= 4 ? (run(4), 4u) : left >= 2 ? (run(2), 2u) : (run(1), 1u); \
-    }                                                                             \
-    left -= taken;                                                                \
-    (a).codes = (const uint8_t*)(a).codes + taken * (a).stride;                   \
-    (acc) += taken * kChannels;                                                   \
-  }
+
+// From `count` rows to the next, `calls` times.
+OAQ_INLINE void skip_rows(size_t count, size_t calls, OaqRows* a, int32_t** acc) {
+  a->codes = (const uint8_t*)a->codes + count * calls * a->stride;
+  *acc += count * calls * kChannels;
+}
 
 #endif  // OAQ_CORE_X86_GEMM_STEPS_H_
