@@ -11,12 +11,16 @@ static size_t products_of(const OaqConv2dParams* params) {
          (params->input_channels / params->groups);
 }
 
+static bool is_single(const OaqConv2dParams* params) {
+  return params->height.filter == 1 && params->width.filter == 1;
+}
+
 // Where neighbouring outputs share most of what they see, copying lines costs less than gathering
 // rows.
 static OaqConvPath choose_path(const OaqConv2dParams* params, bool any_codes) {
   // Copied lines have no form for codes that the weights were not packed for.
   if (params->groups != 1 || any_codes) return OAQ_CONV_GATHER;
-  const bool single = params->height.filter == 1 && params->width.filter == 1;
+  const bool single = is_single(params);
   if (single && params->height.stride == 1 && params->width.stride == 1) return OAQ_CONV_POINTWISE;
   return !single && oaq_image_lines_fit(&params->height, &params->width) ? OAQ_CONV_LINES
                                                                          : OAQ_CONV_GATHER;
@@ -170,15 +174,29 @@ static void gather_row(const OaqConv2d* op, const int8_t* image, size_t group, i
 static OaqInput gather_rows(const Run* run, const OaqPart* part, size_t group,
                             const OaqPanel* panel) {
   const OaqConv2d* op = run->op;
+  const OaqConv2dParams* params = &op->params;
   const size_t width = (size_t)op->output_width;
-  const size_t positions = (size_t)op->output_height * width;
-  const size_t image_size =
-      (size_t)op->input_height * (size_t)op->input_width * op->params.input_channels;
+  const size_t height = (size_t)op->output_height;
+  const size_t pixel = params->input_channels;
+  const size_t line_size = (size_t)op->input_width * pixel;
+  const bool pixels = params->groups == 1 && is_single(params);
+  size_t ox = part->first_row % width;
+  size_t oy = part->first_row / width % height;
+  const int8_t* image =
+      run->input + part->first_row / (width * height) * (size_t)op->input_height * line_size;
   for (size_t m = 0; m < part->rows; ++m) {
-    const size_t row = part->first_row + m;
-    const size_t position = row % positions;
-    gather_row(op, run->input + row / positions * image_size, group, (int32_t)(position / width),
-               (int32_t)(position % width), oaq_panel_row(&op->panels, panel, m));
+    int8_t* row = oaq_panel_row(&op->panels, panel, m);
+    if (pixels) {
+      const size_t y = oy * (size_t)params->height.stride;
+      memcpy(row, image + y * line_size + ox * (size_t)params->width.stride * pixel, pixel);
+    } else {
+      gather_row(op, image, group, (int32_t)oy, (int32_t)ox, row);
+    }
+    if (++ox < width) continue;
+    ox = 0;
+    if (++oy < height) continue;
+    oy = 0;
+    image += (size_t)op->input_height * line_size;
   }
   return oaq_panel_finish(&op->panels, panel, part->rows, &op->groups[group]);
 }
@@ -224,10 +242,8 @@ static void run_gathered_line(const Run* run, const OaqLineCopy* copy, size_t li
   const OaqConv2d* op = run->op;
   for (size_t column = 0; column < op->lines.columns; column += op->panels.max_rows) {
     const size_t rows = oaq_min_size(op->panels.max_rows, op->lines.columns - column);
-    for (size_t m = 0; m < rows; ++m) {
-      oaq_image_lines_gather(&op->lines, copy, line, column + m,
-                             (uint8_t*)oaq_panel_row(&op->panels, panel, m));
-    }
+    oaq_image_lines_gather(&op->lines, copy, line, column, rows, (uint8_t*)panel->codes,
+                           op->panels.row_size);
     const OaqInput input = oaq_panel_finish_shifted(&op->panels, panel, rows, tiles->weights);
     oaq_gemm(&input, tiles, op->gemm, op->output, &op->stage, run->any_codes,
              output + column * op->params.output_channels, op->params.output_channels);

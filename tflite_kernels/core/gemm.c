@@ -9,7 +9,7 @@
 // A panel of this size leaves room for a tile of weights in the first-level caches of 32 KiB; one
 // row may be longer. So many sums are made before the output stage, which loads its channels each
 // time.
-enum { kPanelBytes = 16 * 1024, kSums = 1024 };
+enum { kPanelBytes = 16 * 1024, kSums = 1536 };
 
 bool oaq_panels_init(size_t products, const OaqGemm* gemm, bool wide, OaqPanels* panels,
                      OaqError* error) {
@@ -157,16 +157,23 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
   for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const size_t n = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - n);
+    int8_t* results = out + n;
+    size_t held = 0;  // rows of sums, of short lines together
     for (size_t line = 0; line < input->lines; ++line) {
-      int8_t* results = out + line * input->columns * out_stride + n;
-      for (size_t m = 0; m < input->columns; m += at_once) {
-        const size_t rows = oaq_min_size(at_once, input->columns - m);
+      for (size_t m = 0, rows = 0; m < input->columns; m += rows) {
+        rows = oaq_min_size(at_once, input->columns - m);
+        if (held + rows > at_once) {
+          output(stage, tiles->first_channel + n, channels, held, acc, per_tile, results,
+                 out_stride);
+          results += held * out_stride;
+          held = 0;
+        }
         const OaqRows codes = rows_from(&input->codes, line, input->line_stride, m);
         const OaqRows wide = rows_from(&input->wide, line, input->wide_line_stride, m);
-        multiply_tile(&codes, &wide, rows, weights, index, gemm, any_codes, acc);
-        output(stage, tiles->first_channel + n, channels, rows, acc, per_tile,
-               results + m * out_stride, out_stride);
+        multiply_tile(&codes, &wide, rows, weights, index, gemm, any_codes, acc + held * per_tile);
+        held += rows;
       }
     }
+    output(stage, tiles->first_channel + n, channels, held, acc, per_tile, results, out_stride);
   }
 }

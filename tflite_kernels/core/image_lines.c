@@ -146,16 +146,22 @@ OaqInput oaq_image_lines_input(const OaqImageLines* lines, const OaqLineCopy* co
 }
 
 void oaq_image_lines_gather(const OaqImageLines* lines, const OaqLineCopy* copy, size_t line,
-                            size_t column, uint8_t* out) {
+                            size_t column, size_t count, uint8_t* out, size_t stride) {
   const size_t segment = (size_t)lines->width.filter * lines->channels;
-  const uint8_t* from = copy->codes + line * (size_t)lines->height.stride * lines->pitch +
-                        column * (size_t)lines->width.stride * lines->channels;
-  for (size_t i = 0; i < (size_t)lines->height.filter; ++i, out += segment) {
-    if (segment <= OAQ_ROW_SLACK) {
-      // What this writes too much, the next segment or row overwrites.
-      memcpy(out, from + lines->offsets[i], OAQ_ROW_SLACK);
-    } else {
-      memcpy(out, from + lines->offsets[i], segment);
+  const size_t segments = (size_t)lines->height.filter;
+  const size_t next = (size_t)lines->width.stride * lines->channels;
+  const size_t* offsets = lines->offsets;
+  const uint8_t* from =
+      copy->codes + line * (size_t)lines->height.stride * lines->pitch + column * next;
+  for (size_t m = 0; m < count; ++m, from += next, out += stride) {
+    uint8_t* to = out;
+    for (size_t i = 0; i < segments; ++i, to += segment) {
+      if (segment <= OAQ_ROW_SLACK) {
+        // What this writes too much, the next segment or row overwrites.
+        memcpy(to, from + offsets[i], OAQ_ROW_SLACK);
+      } else {
+        memcpy(to, from + offsets[i], segment);
+      }
     }
   }
 }

@@ -60,8 +60,9 @@ void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,
 // The copy as rows of the product, where segments are whole steps.
 OaqInput oaq_image_lines_input(const OaqImageLines* lines, const OaqLineCopy* copy, size_t count);
 
-// Row `column` of line `line` of the copy, gathered into `out`.
+// `count` rows of line `line` of the copy from row `column` on, gathered into `out`, `stride`
+// apart; OAQ_ROW_SLACK behind the last may be written as well.
 void oaq_image_lines_gather(const OaqImageLines* lines, const OaqLineCopy* copy, size_t line,
-                            size_t column, uint8_t* out);
+                            size_t column, size_t count, uint8_t* out, size_t stride);
 
 #endif  // OAQ_CORE_IMAGE_LINES_H_

@@ -8,6 +8,12 @@ static bool has_right_shift(OaqMultiplier multiplier) {
   return multiplier.multiplier == 0 || multiplier.shift < 0;
 }
 
+// Whether the zero point can be added before the shift.
+static bool has_short_shift(OaqMultiplier multiplier) {
+  enum { kMostShift = 24 };
+  return multiplier.multiplier == 0 || (multiplier.shift < 0 && multiplier.shift >= -kMostShift);
+}
+
 static void set_channel(OaqMultiplier multiplier, size_t channel, OaqOutputStage* stage) {
   const bool right = has_right_shift(multiplier);
   stage->multipliers[channel] = multiplier.multiplier;
@@ -21,17 +27,17 @@ bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, Oaq
                            OaqError* error) {
   *stage = (OaqOutputStage){.requantize = *requantize};
   if (requantize->channels == NULL) return true;
-  bool right = true;
-  for (size_t c = 0; c < channels; ++c) right = right && has_right_shift(requantize->channels[c]);
+  bool plain = true;
+  for (size_t c = 0; c < channels; ++c) plain = plain && has_short_shift(requantize->channels[c]);
   const size_t count = channels + OAQ_OUTPUT_PADDING;
   stage->multipliers = calloc(count, sizeof(*stage->multipliers));
   stage->shifts = calloc(count, sizeof(*stage->shifts));
-  if (!right) {
+  if (!plain) {
     stage->left_shifts = calloc(count, sizeof(*stage->left_shifts));
     stage->doublings = calloc(count, sizeof(*stage->doublings));
   }
   if (stage->multipliers == NULL || stage->shifts == NULL ||
-      (!right && (stage->left_shifts == NULL || stage->doublings == NULL))) {
+      (!plain && (stage->left_shifts == NULL || stage->doublings == NULL))) {
     oaq_output_stage_free(stage);
     return oaq_fail(error, "out of memory for the multipliers of %zu channels", channels);
   }

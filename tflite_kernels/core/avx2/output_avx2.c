@@ -20,10 +20,11 @@ OAQ_INLINE __m256i low_halves(__m256i values) {
 
 OAQ_INLINE __m256i high_halves(__m256i values) { return _mm256_srli_epi64(values, 32); }
 
-// 2^30 + 2^(30 + e) for shifts of e - 1 in 64 bits.
-OAQ_INLINE __m256i rounding(__m256i shifts) {
-  const __m256i half = _mm256_sllv_epi64(_mm256_set1_epi64x(INT64_C(1) << 31), shifts);
-  return _mm256_add_epi64(half, _mm256_set1_epi64x(INT64_C(1) << 30));
+// 2^30 + 2^(30 + e) + z * 2^(31 + e) for shifts of e - 1 in 64 bits.
+OAQ_INLINE __m256i rounding(__m256i shifts, int32_t zero_point) {
+  const int64_t half = (INT64_C(1) << 31) + zero_point * (INT64_C(1) << 32);
+  const __m256i shifted = _mm256_sllv_epi64(_mm256_set1_epi64x(half), shifts);
+  return _mm256_add_epi64(shifted, _mm256_set1_epi64x(INT64_C(1) << 30));
 }
 
 // 2^31 where the product is doubled, with no sign to take off.
@@ -38,11 +39,12 @@ OAQ_INLINE void double_rounding(__m256i doubling, __m256i* sums, __m256i* sign) 
 OAQ_INLINE Channels load_channels(const OaqOutputStage* stage, size_t channel, bool general) {
   const __m256i multipliers = _mm256_loadu_si256((const void*)(stage->multipliers + channel));
   const __m256i shifts = _mm256_loadu_si256((const void*)(stage->shifts + channel));
+  const int32_t zero_point = general ? 0 : stage->requantize.zero_point;
   Channels channels = {.even = multipliers,
                        .odd = high_halves(multipliers),
                        .shifts = shifts,
-                       .even_rounding = rounding(low_halves(shifts)),
-                       .odd_rounding = rounding(high_halves(shifts)),
+                       .even_rounding = rounding(low_halves(shifts), zero_point),
+                       .odd_rounding = rounding(high_halves(shifts), zero_point),
                        .even_sign = _mm256_set1_epi64x(INT64_C(1) << 31)};
   channels.odd_sign = channels.even_sign;
   if (general) {
@@ -79,21 +81,20 @@ OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool gene
 }
 
 typedef struct Limits {
-  __m256i zero_point, wide_zero_point, lo, hi;
+  __m256i zero_point, lo, hi;
 } Limits;
 
-// Sixteen scaled sums and the zero point, saturated to int16.
+// Sixteen codes, saturated to int16: they are clamped to int8 anyway.
 OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels* high,
                          const Limits* limits, bool general, bool is_signed) {
-  const __m256i first = scale(acc, low, general, is_signed);
-  const __m256i second = scale(acc + 8, high, general, is_signed);
+  __m256i first = scale(acc, low, general, is_signed);
+  __m256i second = scale(acc + 8, high, general, is_signed);
   if (general) {
     // Without a right shift the reference's int32 may wrap here.
-    return _mm256_packs_epi32(_mm256_add_epi32(first, limits->wide_zero_point),
-                              _mm256_add_epi32(second, limits->wide_zero_point));
+    first = _mm256_add_epi32(first, limits->zero_point);
+    second = _mm256_add_epi32(second, limits->zero_point);
   }
-  // Saturation ends at the limits, which int8 codes clamp to anyway.
-  return _mm256_adds_epi16(_mm256_packs_epi32(first, second), limits->zero_point);
+  return _mm256_packs_epi32(first, second);
 }
 
 // Codes of sixteen channels of two rows, a row in each 128 bits.
@@ -109,39 +110,53 @@ OAQ_INLINE __m256i two_rows(const int32_t* first, const int32_t* second, const C
   return _mm256_permutevar8x32_epi32(clamped, order);
 }
 
-OAQ_INLINE void store_row(int8_t* out, __m128i codes, size_t count) {
-  if (count == 16) {
-    _mm_storeu_si128((void*)out, codes);
-  } else {
-    int8_t copy[16];
-    _mm_storeu_si128((void*)copy, codes);
-    memcpy(out, copy, count);
+typedef struct Rows {
+  const int32_t* acc;
+  size_t acc_stride;
+  int8_t* out;
+  size_t out_stride;
+} Rows;
+
+OAQ_INLINE void output_rows(size_t count, Rows rows, const Channels* low, const Channels* high,
+                            const Limits* limits, bool general, bool is_signed) {
+  for (; count >= 2; count -= 2) {
+    const __m256i two =
+        two_rows(rows.acc, rows.acc + rows.acc_stride, low, high, limits, general, is_signed);
+    _mm_storeu_si128((void*)rows.out, _mm256_castsi256_si128(two));
+    _mm_storeu_si128((void*)(rows.out + rows.out_stride), _mm256_extracti128_si256(two, 1));
+    rows.acc += 2 * rows.acc_stride;
+    rows.out += 2 * rows.out_stride;
+  }
+  if (count > 0) {
+    const __m256i same = two_rows(rows.acc, rows.acc, low, high, limits, general, is_signed);
+    _mm_storeu_si128((void*)rows.out, _mm256_castsi256_si128(same));
   }
 }
 
 OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                        size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                        size_t out_stride, bool general, bool is_signed) {
-  const Limits limits = {_mm256_set1_epi16((int16_t)stage->requantize.zero_point),
-                         _mm256_set1_epi32(stage->requantize.zero_point),
+  enum { kCopied = 8 };
+  const Limits limits = {_mm256_set1_epi32(stage->requantize.zero_point),
                          _mm256_set1_epi8((int8_t)stage->requantize.lo),
                          _mm256_set1_epi8((int8_t)stage->requantize.hi)};
   for (size_t n = 0; n < channels; n += 16) {
     const Channels low = load_channels(stage, first_channel + n, general);
     const Channels high = load_channels(stage, first_channel + n + 8, general);
-    const size_t count = oaq_min_size(16, channels - n);
-    const int32_t* sums = acc + n;
-    int8_t* codes = out + n;
-    size_t left = rows;
-    for (; left >= 2; left -= 2, sums += 2 * acc_stride, codes += 2 * out_stride) {
-      const __m256i two =
-          two_rows(sums, sums + acc_stride, &low, &high, &limits, general, is_signed);
-      store_row(codes, _mm256_castsi256_si128(two), count);
-      store_row(codes + out_stride, _mm256_extracti128_si256(two, 1), count);
-    }
-    if (left > 0) {
-      const __m256i same = two_rows(sums, sums, &low, &high, &limits, general, is_signed);
-      store_row(codes, _mm256_castsi256_si128(same), count);
+    const size_t left = oaq_min_size(16, channels - n);
+    const bool whole = left == 16;
+    // Codes of fewer channels take a way round, so that there is one loop for all.
+    int8_t copy[kCopied * 16];
+    const size_t most = whole ? rows : kCopied;
+    for (size_t m = 0; m < rows; m += most) {
+      const size_t count = oaq_min_size(most, rows - m);
+      int8_t* codes = out + m * out_stride + n;
+      const Rows from = {acc + m * acc_stride + n, acc_stride, whole ? codes : copy,
+                         whole ? out_stride : 16};
+      output_rows(count, from, &low, &high, &limits, general, is_signed);
+      for (size_t i = 0; !whole && i < count; ++i) {
+        memcpy(codes + i * out_stride, copy + i * 16, left);
+      }
     }
   }
 }

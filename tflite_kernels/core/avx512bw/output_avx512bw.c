@@ -11,10 +11,11 @@ typedef struct Channels {
   __m512i left_shifts, even_doubling, odd_doubling, even_sign, odd_sign;
 } Channels;
 
-// 2^30 + 2^(30 + e) for shifts of e - 1 in the lower halves of 64 bits.
-static inline __m512i rounding(__m512i shifts) {
-  const __m512i half = _mm512_sllv_epi64(_mm512_set1_epi64(INT64_C(1) << 31), shifts);
-  return _mm512_add_epi64(half, _mm512_set1_epi64(INT64_C(1) << 30));
+// 2^30 + 2^(30 + e) + z * 2^(31 + e) for shifts of e - 1 in 64 bits.
+static inline __m512i rounding(__m512i shifts, int32_t zero_point) {
+  const int64_t half = (INT64_C(1) << 31) + zero_point * (INT64_C(1) << 32);
+  const __m512i shifted = _mm512_sllv_epi64(_mm512_set1_epi64(half), shifts);
+  return _mm512_add_epi64(shifted, _mm512_set1_epi64(INT64_C(1) << 30));
 }
 
 // 2^31 where the product is doubled, with no sign to take off.
@@ -29,11 +30,12 @@ static inline Channels load_channels(const OaqOutputStage* stage, size_t channel
   const __m512i multipliers = _mm512_loadu_si512(stage->multipliers + channel);
   const __m512i shifts = _mm512_loadu_si512(stage->shifts + channel);
   const __m512i low = _mm512_set1_epi64(UINT32_MAX);
+  const int32_t zero_point = general ? 0 : stage->requantize.zero_point;
   Channels channels = {.even = multipliers,
                        .odd = _mm512_srli_epi64(multipliers, 32),
                        .shifts = shifts,
-                       .even_rounding = rounding(_mm512_and_si512(shifts, low)),
-                       .odd_rounding = rounding(_mm512_srli_epi64(shifts, 32)),
+                       .even_rounding = rounding(_mm512_and_si512(shifts, low), zero_point),
+                       .odd_rounding = rounding(_mm512_srli_epi64(shifts, 32), zero_point),
                        .even_sign = _mm512_set1_epi64(INT64_C(1) << 31)};
   channels.odd_sign = channels.even_sign;
   if (general) {
@@ -83,7 +85,8 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
     const __mmask16 mask = (__mmask16)((1u << count) - 1);
     for (size_t m = 0; m < rows; ++m) {
       const __m512i sums = _mm512_loadu_si512(acc + m * acc_stride + n);
-      __m512i codes = _mm512_add_epi32(scale(sums, &loaded, general, is_signed), zero_point);
+      __m512i codes = scale(sums, &loaded, general, is_signed);
+      if (general) codes = _mm512_add_epi32(codes, zero_point);
       codes = _mm512_min_epi32(_mm512_max_epi32(codes, lo), hi);
       const __m128i bytes = _mm512_cvtepi32_epi8(codes);
       // A masked store to memory is many times slower than a plain one.
