@@ -74,6 +74,44 @@ class Skipped:
     name: str
 
 
+@dataclass(frozen=True)
+class Recoding:
+    """A QUANTIZE that gives each of an 8-bit tensor's codes another one.
+
+    Attributes:
+      subgraph, op, name: which operator.
+      low, high: the input's activation range.
+    """
+
+    subgraph: int
+    op: int
+    name: str
+    low: int
+    high: int
+
+
+def recodings_of(model: Any) -> list[Recoding]:
+    """The QUANTIZE operators of a model between 8-bit tensors.
+
+    Raises:
+      ModelFileError: fields contradict each other.
+    """
+    found = []
+    try:
+        for position, graph in enumerate(model.subgraphs):
+            ranges = _ranges(model, graph)
+            for op, operator in enumerate(graph.operators):
+                if kind_of(model, operator) != "QUANTIZE":
+                    continue
+                if _recode(graph, operator) is not None:
+                    source, output = operator.inputs[0], operator.outputs[0]
+                    known = _bytes_range(graph, source, ranges)
+                    found.append(Recoding(position, op, name_of(graph, output), *known))
+    except Exception as error:  # as in layers_of
+        raise _damaged(error) from error
+    return found
+
+
 def layers_of(model: Any) -> tuple[list[Layer], list[Skipped]]:
     """The int8 convolutions and fully connected layers of a model, and those left out.
 
