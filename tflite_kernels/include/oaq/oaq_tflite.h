@@ -49,7 +49,7 @@ typedef enum OaqPlanMode {
 } OaqPlanMode;
 
 typedef struct OaqDelegateOptions {
-  int builtin;      // 1: claim builtin int8 ops too, not only the Oaq ones
+  int builtin;      // 1: claim builtin int8 ops and QUANTIZE too, not only Oaq ops
   const char* isa;  // kernels to use: "auto" (best for this CPU), "scalar", ... (docs/format.md)
   OaqPlanMode plan;
   int num_threads;  // at least 1
