@@ -32,6 +32,14 @@ Range = tuple[int, int]
 
 FULL: Range = (-128, 127)
 
+# All codes of the types that QUANTIZE reads one byte of.
+_ALL_CODES: dict[int, Range] = {
+    schema.TensorType.INT8: FULL,
+    schema.TensorType.UINT8: (0, 255),
+}
+# The runtime's QUANTIZE shifts a difference of two codes left by so much at most in 32 bits.
+_LARGEST_SHIFT = 23
+
 FUSING_TRANSPOSE_CONV = 4
 """First version of TRANSPOSE_CONV that has a fused activation."""
 
@@ -124,6 +132,28 @@ def tensor_ranges(model: Model, graph: Graph) -> list[Range]:
     return ranges
 
 
+def requantized(code: int, source: Quantization, output: Quantization) -> int:
+    """What TFLite's QUANTIZE makes of a code, before it is clamped to the type of the output.
+
+    Raises:
+      OverflowError: the scales are 2^23 and more apart, where its 32-bit products overflow.
+    """
+    ratio, shift = math.frexp(float(source.scale[0]) / float(output.scale[0]))
+    multiplier = math.floor(ratio * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = 2**30, shift + 1
+    if shift > _LARGEST_SHIFT:
+        raise OverflowError(f"a shift by {shift} bits")
+    if shift < -31:
+        multiplier, shift = 0, 0
+    steps = code - int(source.zero_point[0])
+    high = ((steps << max(shift, 0)) * multiplier + 2**30) >> 31
+    right = max(-shift, 0)
+    # Halves away from zero.
+    rounded = (abs(high) + ((1 << right) >> 1)) >> right
+    return int(output.zero_point[0]) + (rounded if high >= 0 else -rounded)
+
+
 def transpose_conv_fuses(model: Model, operator: Operator) -> bool:
     """Whether a builtin TRANSPOSE_CONV is of a version that has a fused activation."""
     return bool(model.operatorCodes[operator.opcodeIndex].version >= FUSING_TRANSPOSE_CONV)
@@ -184,6 +214,8 @@ def _produced(
         return _activated(graph, output, _fused(operator, _FUSED_OPTIONS[name]), FULL)
     if name in _ACTIVATION_OPS:
         return _activated(graph, output, _ACTIVATION_OPS[name], FULL)
+    if name == "QUANTIZE":
+        return _requantized(graph, operator, output, ranges)
     if name in PASS_THROUGH:
         return _passed(graph, operator, output, ranges, name)
     if name in _UNIONS or name in _EXTREMES:
@@ -197,6 +229,27 @@ def _produced(
             return max(lows), max(highs)
         return min(lows), max(highs)
     return FULL
+
+
+def _requantized(graph: Graph, operator: Operator, output: int, ranges: Sequence[Range]) -> Range:
+    if len(operator.inputs) != 1 or len(operator.outputs) != 1 or operator.inputs[0] < 0:
+        return FULL
+    source = int(operator.inputs[0])
+    every = _ALL_CODES.get(graph.tensors[source].type)
+    first, second = _affine(graph, source), _affine(graph, output)
+    if every is None or first is None or second is None:
+        return FULL
+    if not every[0] <= first.zero_point[0] <= every[1]:
+        return FULL
+    known = ranges[source] if is_int8(graph.tensors[source]) else every
+    try:
+        low, high = (requantized(code, first, second) for code in known)
+    except OverflowError:
+        return FULL
+    low, high = _clip((low, high), FULL)
+    # XNNPACK multiplies by eight bits behind the point: up to a code off where that is not 1.
+    off = 0 if first.scale[0] == second.scale[0] else 1
+    return _clip((low - off, high + off), FULL)
 
 
 def _passed(

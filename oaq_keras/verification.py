@@ -23,12 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from oaq_keras.verification_file import certificate_of, read
-from oaq_keras.verification_graph import Layer, Skipped, layers_of
+from oaq_keras.verification_graph import Layer, Recoding, Skipped, layers_of, recodings_of
 
 _PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2, "broadcast": 1}
 _TARGETS = ("c8", "c4", "channel")
 # Layers of more products never have the layout broadcast, in which one lane adds all of them.
 _BROADCAST_PRODUCTS = 64
+# What the plan says of layers alone.
+_OF_LAYERS = (
+    *("isa", "layout", "depth", "never_drained", "drains"),
+    *("tile_channels", "tiles", "tiles_int16"),
+)
 # The settings of a certificate, and what they may be.
 _SETTINGS: dict[str, Callable[[Any], bool]] = {
     "format": lambda value: value == "oaq-certificate",
@@ -226,7 +231,8 @@ def verify(path: str | Path | bytes, plans: Mapping[str, Iterable[Any]] | None =
     certificate = certificate_of(model)
     problems = [] if certificate is None else [*_check_certificate(certificate, found, skipped)]
     for isa, plan in (plans or {}).items():
-        problems += [f"{isa}: {disagreement}" for disagreement in _check_plan(plan, found)]
+        disagreements = _check_plan(plan, found, recodings_of(model))
+        problems += [f"{isa}: {disagreement}" for disagreement in disagreements]
     return problems
 
 
@@ -323,7 +329,9 @@ def _show(value: Any) -> str:
     return repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
 
 
-def _check_plan(plan: Iterable[Any], layers: list[Bound]) -> Iterator[str]:
+def _check_plan(
+    plan: Iterable[Any], layers: list[Bound], recodings: list[Recoding]
+) -> Iterator[str]:
     entries = {}
     for entry in plan:
         fields = entry if isinstance(entry, dict) else vars(entry)
@@ -333,9 +341,27 @@ def _check_plan(plan: Iterable[Any], layers: list[Bound]) -> Iterator[str]:
     for layer in layers:
         if layer.subgraph in seen:
             yield from _check_entry(layer, entries.pop((layer.subgraph, layer.op), None))
+    for recoding in recodings:
+        entry = entries.get((recoding.subgraph, recoding.op))
+        if entry is not None and entry["runs"] == "table":
+            del entries[recoding.subgraph, recoding.op]
+            yield from _check_table(recoding, entry)
     for entry in entries.values():
-        if entry["runs"] != "stock":
+        if entry["runs"] == "table":
+            yield f"op {entry['op']}: the plan runs it by table, the file has no 8-bit QUANTIZE"
+        elif entry["runs"] != "stock":
             yield f"op {entry['op']}: the plan runs it {entry['runs']}, the file has no int8 layer"
+
+
+def _check_table(recoding: Recoding, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Nothing is summed where codes are looked up: no lanes, no tiles, no products."""
+    if list(entry["range"] or ()) != [recoding.low, recoding.high]:
+        yield f"{recoding.name}: the plan has range {entry['range']}"
+    if entry["macs"] != 0:
+        yield f"{recoding.name}: the plan has {entry['macs']} MACs, a table has none"
+    for field in _OF_LAYERS:
+        if entry[field] is not None:
+            yield f"{recoding.name}: the plan has {_words(field)} {entry[field]}, a table has none"
 
 
 def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]:

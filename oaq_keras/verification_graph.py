@@ -7,7 +7,9 @@ Shares no code with the exporter, `certify` or the kernels. Plain on purpose.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from oaq_keras.verification_file import OPTIONS, OURS, POOLS, kind_of, name_of, 
 
 _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _FULL = (-128, 127)
+_BYTES = {schema.TensorType.INT8: _FULL, schema.TensorType.UINT8: (0, 255)}
 _MOVERS = frozenset(
     (
         *POOLS,
@@ -71,6 +74,44 @@ class Skipped:
     name: str
 
 
+@dataclass(frozen=True)
+class Recoding:
+    """A QUANTIZE that gives each of an 8-bit tensor's codes another one.
+
+    Attributes:
+      subgraph, op, name: which operator.
+      low, high: the input's activation range.
+    """
+
+    subgraph: int
+    op: int
+    name: str
+    low: int
+    high: int
+
+
+def recodings_of(model: Any) -> list[Recoding]:
+    """The QUANTIZE operators of a model between 8-bit tensors.
+
+    Raises:
+      ModelFileError: fields contradict each other.
+    """
+    found = []
+    try:
+        for position, graph in enumerate(model.subgraphs):
+            ranges = _ranges(model, graph)
+            for op, operator in enumerate(graph.operators):
+                if kind_of(model, operator) != "QUANTIZE":
+                    continue
+                if _recode(graph, operator) is not None:
+                    source, output = operator.inputs[0], operator.outputs[0]
+                    known = _bytes_range(graph, source, ranges)
+                    found.append(Recoding(position, op, name_of(graph, output), *known))
+    except Exception as error:  # as in layers_of
+        raise _damaged(error) from error
+    return found
+
+
 def layers_of(model: Any) -> tuple[list[Layer], list[Skipped]]:
     """The int8 convolutions and fully connected layers of a model, and those left out.
 
@@ -101,10 +142,14 @@ def layers_of(model: Any) -> tuple[list[Layer], list[Skipped]]:
     except ModelFileError:
         raise
     except Exception as error:  # whatever fields that contradict each other lead to
-        raise ModelFileError(
-            f"the model is damaged ({type(error).__name__}: {error}); fetch or export it again"
-        ) from error
+        raise _damaged(error) from error
     return found, skipped
+
+
+def _damaged(error: Exception) -> ModelFileError:
+    return ModelFileError(
+        f"the model is damaged ({type(error).__name__}: {error}); fetch or export it again"
+    )
 
 
 def _ranges(model: Any, graph: Any) -> list[tuple[int, int]]:
@@ -168,6 +213,8 @@ def _written(
         return _clipped(graph, output, _ALONE[kind], _FULL)
     if kind in _MOVERS:
         return _moved(graph, operator, kind, output, ranges)
+    if kind == "QUANTIZE":
+        return _recoded(graph, operator, ranges)
     inputs = operator.inputs
     if kind in _COMBINERS and inputs and all(_alike(graph, index, output) for index in inputs):
         lows, highs = [ranges[i][0] for i in inputs], [ranges[i][1] for i in inputs]
@@ -194,16 +241,80 @@ def _moved(
     return _clipped(graph, output, option_of(operator, kind, "activation"), (low, high))
 
 
-def _affine(graph: Any, index: int) -> tuple[np.float32, int] | None:
-    """Scale and zero point of an int8 tensor; None where they are none that a runtime takes."""
+def _recoded(graph: Any, operator: Any, ranges: list[tuple[int, int]]) -> tuple[int, int]:
+    """What QUANTIZE leaves: the codes that it makes of the input's, whichever kernel runs it."""
+    recode = _recode(graph, operator)
+    if recode is None or graph.tensors[operator.outputs[0]].type != schema.TensorType.INT8:
+        return _FULL
+    low, high = _bytes_range(graph, operator.inputs[0], ranges)
+    codes = [recode(code) for code in range(low, high + 1)]
+    # XNNPACK rounds the scales' ratio to eight bits behind the point, which moves a product by less
+    # than half a code.
+    given, made = (_affine(graph, i, _BYTES) for i in (operator.inputs[0], operator.outputs[0]))
+    same = given is not None and made is not None and given[0] == made[0]
+    return max(-128, min(codes) - (not same)), min(127, max(codes) + (not same))
+
+
+def _bytes_range(graph: Any, index: int, ranges: list[tuple[int, int]]) -> tuple[int, int]:
+    """Codes of an 8-bit tensor; those of uint8 are not followed through the graph."""
+    kind = graph.tensors[index].type
+    return ranges[index] if kind == schema.TensorType.INT8 else _BYTES[kind]
+
+
+def _recode(graph: Any, operator: Any) -> Callable[[int], int] | None:
+    """What TFLite's QUANTIZE makes of a code; None unless it is one of 8-bit tensors.
+
+    Its fixed-point product is of (code - zero point) * 2^left and a 31-bit mantissa of the ratio of
+    the scales, rounded to 32 bits, halves up, then divided by 2^right, halves away from zero.
+    """
+    inputs, outputs = operator.inputs, operator.outputs
+    if len(inputs) != 1 or len(outputs) != 1 or min(*inputs, *outputs) < 0:
+        return None
+    given, made = _affine(graph, inputs[0], _BYTES), _affine(graph, outputs[0], _BYTES)
+    if given is None or made is None:
+        return None
+    ratio = Fraction(float(given[0]) / float(made[0]))
+    exponent = 0
+    while ratio >= 1:
+        ratio, exponent = ratio / 2, exponent + 1
+    while 0 < ratio < Fraction(1, 2):
+        ratio, exponent = ratio * 2, exponent - 1
+    mantissa = math.floor(ratio * 2**31 + Fraction(1, 2))
+    if mantissa == 2**31:
+        mantissa, exponent = mantissa // 2, exponent + 1
+    if exponent > 23:
+        return None  # 255 * 2^24 and the output's zero point are too much for 32 bits
+    if exponent < -31:
+        mantissa, exponent = 0, 0
+    least, most = _BYTES[graph.tensors[outputs[0]].type]
+
+    def recode(code: int) -> int:
+        product = Fraction((code - given[1]) * mantissa * 2 ** max(exponent, 0), 2**31)
+        scaled = Fraction(math.floor(product + Fraction(1, 2)), 2 ** max(-exponent, 0))
+        away = math.floor(abs(scaled) + Fraction(1, 2))
+        return max(least, min(most, made[1] + (away if scaled >= 0 else -away)))
+
+    return recode
+
+
+def _affine(
+    graph: Any, index: int, types: Mapping[int, tuple[int, int]] | None = None
+) -> tuple[np.float32, int] | None:
+    """Scale and zero point of a tensor of int8, or of one of these types with all their codes.
+
+    None where they are none that a runtime takes.
+    """
     tensor = graph.tensors[index]
+    low, high = ({schema.TensorType.INT8: _FULL} if types is None else types).get(
+        tensor.type, (1, 0)
+    )
     given = tensor.quantization
     scales = [] if given is None or given.scale is None else list(given.scale)
     zeros = [] if given is None or given.zeroPoint is None else list(given.zeroPoint)
-    if len(scales) != 1 or len(zeros) > 1 or tensor.type != schema.TensorType.INT8:
+    if len(scales) != 1 or len(zeros) > 1:
         return None
     scale, zero = np.float32(scales[0]), int(zeros[0]) if zeros else 0
-    if not 0 < scale < math.inf or not -128 <= zero <= 127:
+    if not 0 < scale < math.inf or not low <= zero <= high:
         return None
     return scale, zero
 

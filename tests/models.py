@@ -16,6 +16,7 @@ SAME, VALID = 0, 1
 _TYPES = {
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
+    "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
     "float32": schema.TensorType.FLOAT32,
 }

@@ -52,8 +52,8 @@ typedef struct Value {
 #define ABI_VALUE(name) {#name, (int)(name)}
 
 #define ABI_VALUES                                                                                \
-  ABI_VALUE(kTfLiteOk), ABI_VALUE(kTfLiteError), ABI_VALUE(kTfLiteInt8), ABI_VALUE(kTfLiteInt32), \
-      ABI_VALUE(kTfLiteMmapRo), ABI_VALUE(kTfLiteAffineQuantization),                             \
+  ABI_VALUE(kTfLiteOk), ABI_VALUE(kTfLiteError), ABI_VALUE(kTfLiteInt8), ABI_VALUE(kTfLiteUInt8), \
+      ABI_VALUE(kTfLiteInt32), ABI_VALUE(kTfLiteMmapRo), ABI_VALUE(kTfLiteAffineQuantization),    \
       ABI_VALUE(kTfLiteDelegateFlagsAllowDynamicTensors), ABI_VALUE(kTfLiteOptionalTensor)
 
 extern const Field abi_official_fields[];

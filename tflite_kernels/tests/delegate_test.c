@@ -215,6 +215,96 @@ static void test_what_is_left_to_the_runtime(void) {
   EXPECT_LEFT("not an op of this library", fake.registration.builtin_code = kBuiltinAdd);
 }
 
+static void make_quantize(Fake* fake) {
+  make(fake);
+  fake->inputs = (Ints){1, {kInput}};
+  fake->node.builtin_data = NULL;
+  fake->registration.builtin_code = kBuiltinQuantize;
+  fake->tensors[kInput].type = kTfLiteUInt8;
+  fake->tensors[kInput].params.zero_point = 128;
+}
+
+#define EXPECT_QUANTIZE_LEFT(reason, change) \
+  do {                                       \
+    make_quantize(&fake);                    \
+    change;                                  \
+    CHECK(!delegate_to(&fake, reason));      \
+  } while (0)
+
+static void test_quantize(void) {
+  Fake fake;
+  make_quantize(&fake);
+  CHECK(delegate_to(&fake,
+                    "\"runs\": \"table\", \"isa\": null, \"layout\": null, \"depth\": null, "
+                    "\"never_drained\": null, \"drains\": null, \"tile_channels\": null, "
+                    "\"tiles\": null, \"tiles_int16\": null, \"macs\": 0, \"range\": [0, 255], "
+                    "\"range_source\": \"graph\", \"invocations\": null, \"nanoseconds\": null, "
+                    "\"reason\": \"top bits of the codes flipped\""));
+  CHECK(fake.dims[kOutput].data[3] == 3 && fake.tensors[kOutput].bytes == 96);
+  for (size_t i = 0; i < 96; ++i) CHECK((fake.output[i] ^ fake.input[i]) == -128);
+  make_quantize(&fake);
+  fake.tensors[kInput].params.zero_point = 127;
+  CHECK(delegate_to(&fake, "\"reason\": \"codes by table\""));
+  make_quantize(&fake);
+  fake.tensors[kInput] = fake.tensors[kOutput];
+  fake.tensors[kInput].dims = (TfLiteIntArray*)(void*)&fake.dims[kInput];
+  fake.tensors[kInput].data.int8 = fake.input;
+  CHECK(delegate_to(&fake, "\"reason\": \"codes stay as they are\""));
+  CHECK(memcmp(fake.output, fake.input, 96) == 0);
+  EXPECT_QUANTIZE_LEFT("'the input' is float32, expected int8 or uint8",
+                       fake.tensors[kInput].type = kTfLiteFloat32);
+  EXPECT_QUANTIZE_LEFT("'the output' is int16, expected int8 or uint8",
+                       fake.tensors[kOutput].type = kTfLiteInt16);
+  EXPECT_QUANTIZE_LEFT("'the input' is sparse", fake.tensors[kInput].sparsity = &fake);
+  EXPECT_QUANTIZE_LEFT("scale 0", fake.tensors[kOutput].params.scale = 0);
+  EXPECT_QUANTIZE_LEFT("scale nan", fake.tensors[kInput].params.scale = NAN);
+  EXPECT_QUANTIZE_LEFT("scale 0.5", fake.tensors[kInput].quantization.type = kTfLiteNoQuantization);
+  EXPECT_QUANTIZE_LEFT("zero point 256, expected 0 to 255",
+                       fake.tensors[kInput].params.zero_point = 256);
+  EXPECT_QUANTIZE_LEFT("zero point 128, expected -128 to 127",
+                       fake.tensors[kOutput].params.zero_point = 128);
+  EXPECT_QUANTIZE_LEFT("expected less than 2^23", fake.tensors[kInput].params.scale = 1 << 22);
+  EXPECT_QUANTIZE_LEFT("expected less than 2^30", fake.tensors[kInput].params.scale = 1e20f);
+  EXPECT_QUANTIZE_LEFT("3 inputs and 1 outputs", fake.inputs.size = 3);
+  EXPECT_QUANTIZE_LEFT("1 inputs and 0 outputs", fake.outputs.size = 0);
+  EXPECT_QUANTIZE_LEFT("not in the model", fake.inputs.data[0] = 99);
+  EXPECT_QUANTIZE_LEFT("not in the model", fake.outputs.data[0] = -1);
+  EXPECT_QUANTIZE_LEFT("tensor of its own", fake.outputs.data[0] = kInput);
+  EXPECT_QUANTIZE_LEFT("tensor of its own", fake.tensors[kOutput].allocation_type = kTfLiteMmapRo);
+}
+
+static void test_quantize_that_changes_shape(void) {
+  Fake fake;
+  make_quantize(&fake);
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 2};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+  CHECK(fake.registration.builtin_code == kBuiltinCustom);
+  fake.dims[kInput] = (Ints){2, {5, 7}};
+  fake.dims[kOutput].size = 2;
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.dims[kOutput].data[1] == 7 && fake.tensors[kOutput].bytes == 35);
+  memset(fake.output, 0x55, sizeof(fake.output));
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK((fake.output[34] ^ fake.input[34]) == -128 && fake.output[35] == 0x55);
+  // Buffers that the runtime did not allocate.
+  fake.tensors[kInput].bytes = 34;
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(strstr(fake.message, "not allocated") != NULL);
+  fake.tensors[kInput].bytes = 35;
+  fake.tensors[kOutput].data.raw = NULL;
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteError);
+  fake.dims[kInput].data[0] = 0;
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  // Nobody to give it back to.
+  fake.dims[kInput].data[0] = -1;
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteError);
+  CHECK(strstr(fake.message, "QUANTIZE 'the output'") != NULL);
+  fake.registration.free(&fake.context, fake.node.user_data);
+  oaq_delegate_destroy(delegate);
+}
+
 static void test_input_that_changes_shape(void) {
   Fake fake;
   make(&fake);
@@ -393,6 +483,36 @@ static void test_shapes_that_the_runtime_gets_back(void) {
   oaq_delegate_destroy(delegate);
 }
 
+static void test_quantize_that_the_runtime_gets_back(void) {
+  Fake fake;
+  make_quantize(&fake);
+  Original original = {0, 0, 0};
+  fake.node.user_data = &original;
+  fake.registration.prepare = original_prepare;
+  fake.registration.invoke = original_invoke;
+  fake.registration.free = original_free;
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+  fake.dims[kInput].data[0] = -1;
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(original.prepared == 1 && original.invoked == 1);
+  char* plan = plan_of(delegate);
+  CHECK(strstr(plan, "\"runs\": \"stock\"") != NULL);
+  free(plan);
+  fake.dims[kInput].data[0] = 1;
+  CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(fake.registration.invoke(&fake.context, &fake.node) == kTfLiteOk);
+  CHECK(original.prepared == 1 && original.invoked == 1);
+  plan = plan_of(delegate);
+  CHECK(strstr(plan, "\"runs\": \"table\"") != NULL);
+  free(plan);
+  fake.registration.free(&fake.context, fake.node.user_data);
+  CHECK(original.freed == 1);
+  oaq_delegate_destroy(delegate);
+}
+
 static char last_error[512];
 
 static void remember(const char* message) {
@@ -434,8 +554,11 @@ static void test_options(void) {
 int main(void) {
   test_options();
   test_what_is_left_to_the_runtime();
+  test_quantize();
+  test_quantize_that_changes_shape();
   test_input_that_changes_shape();
   test_shapes_that_the_runtime_gets_back();
+  test_quantize_that_the_runtime_gets_back();
   test_profile_counts_and_times();
   test_custom_op_with_bad_options_fails();
   test_registration_checks_the_claim();

@@ -69,6 +69,7 @@ typedef struct TfLiteAffineQuantization {
 
 typedef union TfLitePtrUnion {
   int8_t* int8;
+  uint8_t* uint8;
   const void* raw;
 } TfLitePtrUnion;
 

@@ -40,6 +40,7 @@ enum {
   kBuiltinResizeNearestNeighbor = 97,
   kBuiltinMirrorPad = 100,
   kBuiltinSplitV = 102,
+  kBuiltinQuantize = 114,
   kBuiltinBroadcastTo = 130,
 };
 

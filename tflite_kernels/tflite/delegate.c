@@ -4,16 +4,19 @@
 
 #include "tflite/delegate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "tflite/quantize.h"
 #include "tflite/ranges.h"
 
 // What runs a claimed node: the runtime holds it and frees it with the node. The plan entry belongs
 // to the delegate, which outlives the interpreter.
 typedef struct Kernel {
-  OaqOp* op;
+  OaqOp* op;              // a layer, or NULL
+  OaqQuantize* quantize;  // QUANTIZE, or NULL
   OaqPlanEntry* entry;
   const OaqDelegate* delegate;
   // What the node was before. A builtin op goes back to it for shapes that ours does not take.
@@ -30,7 +33,18 @@ static void kernel_free(TfLiteContext* context, void* buffer) {
   if (kernel == NULL) return;
   if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
   oaq_op_free(kernel->op);
+  oaq_quantize_free(kernel->quantize);
   free(kernel);
+}
+
+static bool prepare_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
+  return kernel->op != NULL ? oaq_op_prepare(kernel->op, context, error)
+                            : oaq_quantize_prepare(kernel->quantize, context, error);
+}
+
+static bool eval_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
+  return kernel->op != NULL ? oaq_op_eval(kernel->op, context, error)
+                            : oaq_quantize_eval(kernel->quantize, context, error);
 }
 
 static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
@@ -62,7 +76,7 @@ static TfLiteStatus kernel_invoke(TfLiteContext* context, TfLiteNode* node) {
   OaqPlanEntry* entry = kernel->entry;
   OaqError error;
   const uint64_t start = entry->profiled ? nanoseconds_now() : 0;
-  if (!oaq_op_eval(kernel->op, context, &error)) return report(context, entry, &error);
+  if (!eval_ours(kernel, context, &error)) return report(context, entry, &error);
   if (entry->profiled) {
     entry->nanoseconds += nanoseconds_now() - start;
     ++entry->invocations;
@@ -112,17 +126,29 @@ static OaqPlanEntry* add_entry(OaqDelegate* delegate, const TfLiteContext* conte
   return entry;
 }
 
-static void fill_entry(const OaqDelegate* delegate, const OaqOp* op, OaqPlanEntry* entry) {
+static void fill_layer(const OaqPlanner* planner, const OaqOp* op, OaqPlanEntry* entry) {
   bool has_int16 = false;
-  entry->claimed = true;
-  entry->isa = delegate->planner.kernels->isa;
+  entry->isa = planner->kernels->isa;
   entry->layout = oaq_op_layout(op, &has_int16);
   entry->summary = *oaq_op_summary(op);
   entry->range = op->range;
   entry->checked = op->check_range;
-  entry->profiled = delegate->profile;
-  oaq_plan_reason(delegate->planner.policy, has_int16, &entry->summary, entry->reason,
+  entry->macs = op->macs;
+  oaq_plan_reason(planner->policy, has_int16, &entry->summary, entry->reason,
                   sizeof(entry->reason));
+}
+
+static void fill_entry(const Kernel* kernel) {
+  OaqPlanEntry* entry = kernel->entry;
+  entry->claimed = true;
+  entry->profiled = kernel->delegate->profile;
+  entry->table = kernel->quantize != NULL;
+  if (kernel->op != NULL) {
+    fill_layer(&kernel->delegate->planner, kernel->op, entry);
+  } else {
+    entry->range = kernel->quantize->range;
+    snprintf(entry->reason, sizeof(entry->reason), "%s", oaq_quantize_reason(kernel->quantize));
+  }
 }
 
 static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {
@@ -139,10 +165,9 @@ static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {
 static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
   Kernel* kernel = node->user_data;
   OaqError error;
-  kernel->given_back = !oaq_op_prepare(kernel->op, context, &error);
+  kernel->given_back = !prepare_ours(kernel, context, &error);
   if (!kernel->given_back) {
-    fill_entry(kernel->delegate, kernel->op, kernel->entry);
-    kernel->entry->macs = kernel->op->macs;
+    fill_entry(kernel);
     return kTfLiteOk;
   }
   if (!kernel->builtin) return report(context, kernel->entry, &error);
@@ -150,22 +175,26 @@ static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
   return call_original(kernel->prepare, context, node);
 }
 
-// The op for a node, NULL with a reason in `error` where the runtime keeps the node.
-static OaqOp* claim(const OaqDelegate* delegate, const TfLiteContext* context,
-                    const OaqGraphNode* node, OaqRange range, OaqError* error) {
+// Makes what runs a node, for `kernel`; false with a reason in `error` where the runtime keeps the
+// node.
+static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
+                  const OaqGraphNode* node, OaqRange range, Kernel* kernel, OaqError* error) {
   bool custom = false;
+  const bool quantize = node->builtin_code == kBuiltinQuantize;
+  if (!quantize && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
+    return oaq_fail(error, "not an op of this library");
+  }
+  if (!custom && !delegate->builtin) return oaq_fail(error, "builtin op; builtin=1 claims it");
+  if (quantize) {
+    kernel->quantize =
+        oaq_quantize_create(context, node->node, range, delegate->planner.threads, error);
+    return kernel->quantize != NULL;
+  }
   OaqOptions options;
-  if (oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
-    oaq_fail(error, "not an op of this library");
-    return NULL;
-  }
-  if (!custom && !delegate->builtin) {
-    oaq_fail(error, "builtin op; builtin=1 claims it");
-    return NULL;
-  }
-  if (!oaq_node_options(node, &options, error)) return NULL;
-  return oaq_op_create(context, node->node->inputs, node->node->outputs, &options, range, false,
-                       &delegate->planner, error);
+  if (!oaq_node_options(node, &options, error)) return false;
+  kernel->op = oaq_op_create(context, node->node->inputs, node->node->outputs, &options, range,
+                             false, &delegate->planner, error);
+  return kernel->op != NULL;
 }
 
 static TfLiteStatus out_of_memory(TfLiteContext* context) {
@@ -189,22 +218,24 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
   OaqPlanEntry* entry = add_entry(delegate, context, node);
   if (entry == NULL) return out_of_memory(context);
   OaqError error = {""};
-  OaqOp* op = claim(delegate, context, node, range, &error);
-  if (op == NULL) {
+  Kernel ours = {
+      .entry = entry, .delegate = delegate, .builtin = node->builtin_code != kBuiltinCustom};
+  if (!claim(delegate, context, node, range, &ours, &error)) {
     bool custom = false;
-    const bool ours = oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom;
-    if (ours) return report(context, entry, &error);
+    if (oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom) {
+      return report(context, entry, &error);
+    }
     leave_entry(entry, &error);
     return kTfLiteOk;
   }
-  fill_entry(delegate, op, entry);
   *kernel = malloc(sizeof(**kernel));
   if (*kernel == NULL) {
-    oaq_op_free(op);
+    oaq_op_free(ours.op);
+    oaq_quantize_free(ours.quantize);
     return out_of_memory(context);
   }
-  const bool builtin = node->builtin_code != kBuiltinCustom;
-  **kernel = (Kernel){.op = op, .entry = entry, .delegate = delegate, .builtin = builtin};
+  **kernel = ours;
+  fill_entry(*kernel);
   return kTfLiteOk;
 }
 
@@ -227,7 +258,8 @@ static void take_over(const OaqGraphNode* node, Kernel* kernel) {
   registration->profiling_string = NULL;
   // Other delegates go by it: they are not to claim the node as well.
   registration->builtin_code = kBuiltinCustom;
-  registration->custom_name = oaq_kind_custom_name(kernel->op->options.kind);
+  registration->custom_name =
+      kernel->op != NULL ? oaq_kind_custom_name(kernel->op->options.kind) : "OaqQuantize";
   registration->version = 1;
 }
 

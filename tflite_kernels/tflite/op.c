@@ -263,13 +263,6 @@ const OaqLayout* oaq_op_layout(const OaqOp* op, bool* has_int16) {
   return gemm->layout;
 }
 
-// The runtime frees what it is given with free().
-static TfLiteIntArray* create_dims(int size) {
-  TfLiteIntArray* dims = malloc(sizeof(*dims) + (size_t)size * sizeof(int));
-  if (dims != NULL) dims->size = size;
-  return dims;
-}
-
 // Output shape of the convolutions; products in an output.
 static bool reshape_windowed(OaqOp* op, const TfLiteTensor* input, TfLiteIntArray** output,
                              size_t* products, OaqError* error) {
@@ -299,7 +292,7 @@ static bool reshape_windowed(OaqOp* op, const TfLiteTensor* input, TfLiteIntArra
     channels = core->packed.channels;
     *products = core->packed.products;
   }
-  *output = create_dims(4);
+  *output = oaq_create_dims(4);
   if (*output == NULL) return oaq_fail(error, "out of memory");
   (*output)->data[0] = dims[0];
   (*output)->data[1] = height;
@@ -324,7 +317,7 @@ static bool reshape_transpose_conv(OaqOp* op, const TfLiteTensor* input, TfLiteI
   }
   *products =
       params->output_channels * (size_t)params->height.filter * (size_t)params->width.filter;
-  *output = create_dims(4);
+  *output = oaq_create_dims(4);
   if (*output == NULL) return oaq_fail(error, "out of memory");
   (*output)->data[0] = op->output_batch;
   (*output)->data[1] = params->output_height;
@@ -347,7 +340,7 @@ static bool reshape_fully_connected(OaqOp* op, const TfLiteTensor* input, TfLite
   const size_t batch = op->input_size / params->products;
   if (!oaq_fully_connected_reshape(&op->core.fully_connected, batch, error)) return false;
   *products = params->products;
-  *output = create_dims(keep ? dims->size : 2);
+  *output = oaq_create_dims(keep ? dims->size : 2);
   if (*output == NULL) return oaq_fail(error, "out of memory");
   if (keep) {
     memcpy((*output)->data, dims->data, (size_t)dims->size * sizeof(int));
@@ -397,11 +390,7 @@ bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error) {
   const TfLiteTensor* input = oaq_tensor_at(context, op->input_index);
   const TfLiteTensor* output = oaq_tensor_at(context, op->output_index);
   if (op->output_size == 0) return true;
-  if (input->data.raw == NULL || output->data.raw == NULL || input->bytes < op->input_size ||
-      output->bytes < op->output_size) {
-    return oaq_fail(error, "tensors '%.120s' and '%.120s' are not allocated for the op",
-                    oaq_tensor_name(input), oaq_tensor_name(output));
-  }
+  if (!oaq_tensors_hold(input, op->input_size, output, op->output_size, error)) return false;
   const int8_t* codes = input->data.int8;
   const bool any_codes = op->check_range && !codes_within(codes, op->input_size, op->range);
   switch (op->options.kind) {

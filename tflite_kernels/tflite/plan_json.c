@@ -69,7 +69,19 @@ static void put_string(Writer* writer, const char* string) {
 
 static const char* boolean(bool value) { return value ? "true" : "false"; }
 
-static void put_claimed(Writer* writer, const OaqPlanEntry* entry) {
+// Fields of what sums nothing; the runtime's ops are known no better.
+static void put_no_lanes(Writer* writer, const char* runs) {
+  put_text(writer, ", \"runs\": \"%s\", \"isa\": null, \"layout\": null, \"depth\": null", runs);
+  put_text(writer, ", \"never_drained\": null, \"drains\": null");
+  put_text(writer, ", \"tile_channels\": null, \"tiles\": null, \"tiles_int16\": null");
+}
+
+static void put_range(Writer* writer, const OaqPlanEntry* entry) {
+  put_text(writer, ", \"range\": [%d, %d], \"range_source\": \"%s\"", entry->range.lo,
+           entry->range.hi, entry->checked ? "checked" : "graph");
+}
+
+static void put_layer(Writer* writer, const OaqPlanEntry* entry) {
   const OaqPlanSummary* summary = &entry->summary;
   const bool int16 = summary->tiles_int16 > 0;
   put_text(writer, ", \"runs\": \"%s\", \"isa\": \"%s\"", int16 ? "int16" : "exact", entry->isa);
@@ -83,8 +95,7 @@ static void put_claimed(Writer* writer, const OaqPlanEntry* entry) {
   put_text(writer, ", \"tile_channels\": %zu, \"tiles\": %zu, \"tiles_int16\": %zu, \"macs\": %llu",
            entry->layout->channels_per_tile, summary->tiles, summary->tiles_int16,
            (unsigned long long)entry->macs);
-  put_text(writer, ", \"range\": [%d, %d], \"range_source\": \"%s\"", entry->range.lo,
-           entry->range.hi, entry->checked ? "checked" : "graph");
+  put_range(writer, entry);
 }
 
 static void put_profile(Writer* writer, const OaqPlanEntry* entry) {
@@ -101,14 +112,15 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
   put_string(writer, entry->kind);
   put_text(writer, ", \"name\": ");
   put_string(writer, entry->name != NULL ? entry->name : "");
-  if (entry->claimed) {
-    put_claimed(writer, entry);
+  if (!entry->claimed) {
+    put_no_lanes(writer, "stock");
+    put_text(writer, ", \"macs\": null, \"range\": null, \"range_source\": null");
+  } else if (entry->table) {
+    put_no_lanes(writer, "table");
+    put_text(writer, ", \"macs\": 0");
+    put_range(writer, entry);
   } else {
-    put_text(writer, ", \"runs\": \"stock\", \"isa\": null, \"layout\": null, \"depth\": null");
-    put_text(writer, ", \"never_drained\": null, \"drains\": null");
-    put_text(writer, ", \"tile_channels\": null, \"tiles\": null");
-    put_text(writer, ", \"tiles_int16\": null, \"macs\": null, \"range\": null");
-    put_text(writer, ", \"range_source\": null");
+    put_layer(writer, entry);
   }
   put_profile(writer, entry);
   put_text(writer, ", \"reason\": ");

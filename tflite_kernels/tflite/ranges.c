@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "core/code_table.h"
+#include "core/size.h"
 #include "tflite/op.h"
 
 // All that the rules below need to know.
@@ -196,6 +198,27 @@ static OaqRange extremum_range(const Graph* graph, const OaqGraphNode* node,
   return (OaqRange){a.lo < b.lo ? a.lo : b.lo, a.hi < b.hi ? a.hi : b.hi};
 }
 
+// What QUANTIZE makes of the input's range. Whoever runs it: XNNPACK multiplies by eight bits
+// behind the point, so that it is up to a code off where it does not multiply by 1.
+static OaqRange requantized_range(const Graph* graph, const OaqGraphNode* node,
+                                  const TfLiteTensor* output) {
+  const TfLiteIntArray* inputs = node->node->inputs;
+  const bool usual = inputs->size == 1 && node->node->outputs->size == 1;
+  const TfLiteTensor* input = usual ? oaq_tensor_at(graph->context, inputs->data[0]) : NULL;
+  OaqCodes from, to;
+  OaqCodeTable table;
+  if (input == NULL || !oaq_tensor_codes(input, &from, NULL) ||
+      !oaq_tensor_codes(output, &to, NULL) || !oaq_code_table_init(&from, &to, &table, NULL)) {
+    return oaq_unknown_range;
+  }
+  const OaqRange given =
+      from.is_signed ? tensor_range(graph, inputs->data[0]) : oaq_codes_range(false);
+  const OaqRange range = oaq_code_table_range(&table, given);
+  const int32_t off = from.scale == to.scale ? 0 : 1;
+  return (OaqRange){oaq_clamp(range.lo - off, INT8_MIN, INT8_MAX),
+                    oaq_clamp(range.hi + off, INT8_MIN, INT8_MAX)};
+}
+
 static OaqRange own_range(const OaqGraphNode* node, const TfLiteTensor* output) {
   OaqOptions options;
   OaqRange range;
@@ -212,6 +235,8 @@ static OaqRange output_range(const Graph* graph, const OaqGraphNode* node,
     case kBuiltinTransposeConv:
     case kBuiltinCustom:
       return own_range(node, output);
+    case kBuiltinQuantize:
+      return requantized_range(graph, node, output);
     case kBuiltinAdd:
     case kBuiltinSub:
     case kBuiltinMul:

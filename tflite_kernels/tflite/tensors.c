@@ -2,6 +2,7 @@
 #include "tflite/tensors.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "core/size.h"
 
@@ -21,6 +22,12 @@ bool oaq_count_elements(const TfLiteIntArray* dims, size_t* count) {
     if (dims->data[i] < 0 || !oaq_size_multiply(*count, (size_t)dims->data[i], count)) return false;
   }
   return true;
+}
+
+TfLiteIntArray* oaq_create_dims(int size) {
+  TfLiteIntArray* dims = malloc(sizeof(*dims) + (size_t)size * sizeof(int));
+  if (dims != NULL) dims->size = size;
+  return dims;
 }
 
 static const char* type_name(TfLiteType type) {
@@ -71,20 +78,47 @@ static bool check_constant(const TfLiteTensor* tensor, size_t element_size, OaqE
   return true;
 }
 
-// Per-tensor quantization as TFLite's params mirror it.
-static bool check_activation(const TfLiteTensor* tensor, OaqError* error) {
-  if (!check_type(tensor, kTfLiteInt8, error)) return false;
+bool oaq_tensor_codes(const TfLiteTensor* tensor, OaqCodes* codes, OaqError* error) {
+  if (tensor->type != kTfLiteInt8 && tensor->type != kTfLiteUInt8) {
+    return oaq_fail(error, "tensor '%.120s' is %s, expected int8 or uint8", oaq_tensor_name(tensor),
+                    type_name(tensor->type));
+  }
+  // Per-tensor quantization as TFLite's params mirror it.
   const float scale = tensor->params.scale;
   if (tensor->quantization.type != kTfLiteAffineQuantization || !isfinite(scale) || scale <= 0) {
     return oaq_fail(error, "tensor '%.120s' has scale %g, expected one finite scale above 0",
                     oaq_tensor_name(tensor), (double)scale);
   }
   const int32_t zero_point = tensor->params.zero_point;
-  if (zero_point < INT8_MIN || zero_point > INT8_MAX) {
-    return oaq_fail(error, "tensor '%.120s' has zero point %d, expected -128 to 127",
-                    oaq_tensor_name(tensor), zero_point);
+  const OaqRange range = oaq_codes_range(tensor->type == kTfLiteInt8);
+  if (zero_point < range.lo || zero_point > range.hi) {
+    return oaq_fail(error, "tensor '%.120s' has zero point %d, expected %d to %d",
+                    oaq_tensor_name(tensor), zero_point, range.lo, range.hi);
   }
+  *codes = (OaqCodes){tensor->type == kTfLiteInt8, scale, zero_point};
   return true;
+}
+
+static bool check_activation(const TfLiteTensor* tensor, OaqError* error) {
+  OaqCodes codes;
+  return check_type(tensor, kTfLiteInt8, error) && oaq_tensor_codes(tensor, &codes, error);
+}
+
+bool oaq_tensor_check_output(const TfLiteTensor* output, const TfLiteTensor* input,
+                             OaqError* error) {
+  if (output != input && output->allocation_type != kTfLiteMmapRo) return true;
+  return oaq_fail(error, "output '%.120s' is the input or a constant, expected a tensor of its own",
+                  oaq_tensor_name(output));
+}
+
+bool oaq_tensors_hold(const TfLiteTensor* input, size_t input_size, const TfLiteTensor* output,
+                      size_t output_size, OaqError* error) {
+  if (input->data.raw != NULL && output->data.raw != NULL && input->bytes >= input_size &&
+      output->bytes >= output_size) {
+    return true;
+  }
+  return oaq_fail(error, "tensors '%.120s' and '%.120s' are not allocated for the op",
+                  oaq_tensor_name(input), oaq_tensor_name(output));
 }
 
 static bool check_weights_quantization(const TfLiteTensor* weights, OaqKind kind, size_t channels,
@@ -202,12 +236,8 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
       (has_bias && tensors->bias == NULL)) {
     return oaq_fail(error, "a tensor index is not in the model; the file is damaged");
   }
-  if (tensors->output == tensors->input || tensors->output->allocation_type == kTfLiteMmapRo) {
-    return oaq_fail(error,
-                    "output '%.120s' is the input or a constant, expected a tensor of its own",
-                    oaq_tensor_name(tensors->output));
-  }
-  return check_activation(tensors->input, error) && check_activation(tensors->output, error) &&
+  return oaq_tensor_check_output(tensors->output, tensors->input, error) &&
+         check_activation(tensors->input, error) && check_activation(tensors->output, error) &&
          check_weights(tensors->weights, kind, &tensors->output_channels, error) &&
          (!has_bias || check_bias(tensors->bias, tensors->output_channels, error));
 }

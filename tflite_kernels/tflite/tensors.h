@@ -2,6 +2,7 @@
 #ifndef OAQ_TFLITE_TENSORS_H_
 #define OAQ_TFLITE_TENSORS_H_
 
+#include "core/code_table.h"
 #include "core/error.h"
 #include "core/requantize.h"
 #include "tflite/abi.h"
@@ -31,6 +32,18 @@ bool oaq_tensors_find(const TfLiteContext* context, const TfLiteIntArray* inputs
 bool oaq_tensors_multipliers(const OaqTensors* tensors, OaqKind kind, double* reals,
                              OaqError* error);
 
+// What an activation's int8 or uint8 codes stand for: one finite scale above 0, and a zero point
+// among the codes.
+bool oaq_tensor_codes(const TfLiteTensor* tensor, OaqCodes* codes, OaqError* error);
+
+// An op's output has to be neither its input nor a constant.
+bool oaq_tensor_check_output(const TfLiteTensor* output, const TfLiteTensor* input,
+                             OaqError* error);
+
+// Whether both tensors have memory for as many bytes.
+bool oaq_tensors_hold(const TfLiteTensor* input, size_t input_size, const TfLiteTensor* output,
+                      size_t output_size, OaqError* error);
+
 // The tensor's name for messages; never NULL.
 const char* oaq_tensor_name(const TfLiteTensor* tensor);
 
@@ -39,5 +52,8 @@ const TfLiteTensor* oaq_tensor_at(const TfLiteContext* context, int index);
 
 // Elements of a shape; false where a dimension is negative or the count overflows.
 bool oaq_count_elements(const TfLiteIntArray* dims, size_t* count);
+
+// A shape for ResizeTensor, which frees it with free(); NULL where memory is out.
+TfLiteIntArray* oaq_create_dims(int size);
 
 #endif  // OAQ_TFLITE_TENSORS_H_
