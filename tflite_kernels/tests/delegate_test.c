@@ -238,8 +238,11 @@ static void test_quantize(void) {
                     "\"runs\": \"table\", \"isa\": null, \"layout\": null, \"depth\": null, "
                     "\"never_drained\": null, \"drains\": null, \"tile_channels\": null, "
                     "\"tiles\": null, \"tiles_int16\": null, \"macs\": 0, \"range\": [0, 255], "
-                    "\"range_source\": \"graph\", \"invocations\": null, \"nanoseconds\": null, "
-                    "\"reason\": \"top bits of the codes flipped\""));
+                    "\"range_source\": \"graph\", \"weights_bytes\": 0, \"packed_bytes\": "));
+  make_quantize(&fake);
+  CHECK(delegate_to(&fake,
+                    "\"scratch_bytes\": 0, \"workers\": 0, \"invocations\": null, "
+                    "\"nanoseconds\": null, \"reason\": \"top bits of the codes flipped\""));
   CHECK(fake.dims[kOutput].data[3] == 3 && fake.tensors[kOutput].bytes == 96);
   for (size_t i = 0; i < 96; ++i) CHECK((fake.output[i] ^ fake.input[i]) == -128);
   make_quantize(&fake);
