@@ -3,30 +3,69 @@
 
 python tflite_kernels/bench/certified.py IN OUT [--depth 16] [--ops builtin]
 
-Weight scales grow until every layer is proven for the ranges that the file has. Training does this
-with next to no loss (docs/decisions.md); a file made by this script is good for timing alone.
+Weight scales grow until every layer is proven for the ranges that the file has, on ARM and on x86,
+where depthwise convolutions add pairs of taps that must not saturate. Training does this with next
+to no loss (docs/decisions.md); a file made by this script is good for timing alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.flatbuffer import read_model, write_model
+from oaq_keras.flatbuffer import Model, read_model, shape, write_model
 from oaq_keras.inflate import inflate_layer
-from oaq_keras.int8_layers import int8_layers
-from oaq_keras.layouts import C4, C8, CHANNEL
+from oaq_keras.int8_layers import Int8Layer, int8_layers
+from oaq_keras.layouts import C4, C8, CHANNEL, Layout
 from oaq_keras.rewrite import to_custom_ops
+
+
+@dataclass(frozen=True)
+class ChannelPairs(Layout):
+    """The layout of depthwise convolutions on x86, for filters of one shape.
+
+    Attributes:
+      taps: the order in which a lane takes them, two a step.
+    """
+
+    taps: tuple[int, ...] = ()
+
+    def split(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
+        """As `Layout.split`, of `codes` whose taps lie row by row."""
+        return super().split(codes[:, self.taps])
+
+
+def channel_pairs(height: int, width: int) -> ChannelPairs:
+    """Taps of one column in two rows make a pair, and neighbours in an odd last row."""
+    taps = [
+        (row + below) * width + column
+        for row in range(0, height - 1, 2)
+        for column in range(width)
+        for below in (0, 1)
+    ]
+    taps += [tap for tap in range(height * width) if tap not in taps]
+    return ChannelPairs("channel_pairs", lanes=1, products_per_step=2, taps=tuple(taps))
+
+
+def layouts(model: Model, layer: Int8Layer) -> tuple[Layout, ...]:
+    """What a layer has to fit."""
+    if layer.kind != "DEPTHWISE_CONV_2D":
+        return (C8, C4)
+    _, height, width, _ = shape(model.subgraphs[layer.subgraph], layer.weights)
+    return (CHANNEL, channel_pairs(height, width))
 
 
 def certified(content: bytes, depth: int) -> bytes:
     """The file with coarser weights, certified at `depth` throughout."""
     model = read_model(content)
     for layer in int8_layers(model)[0]:
-        layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
-        inflate_layer(model, layer, layouts, depth)
+        inflate_layer(model, layer, layouts(model, layer), depth)
     inflated = write_model(model)
     certificate = certify(inflated, depth=depth, first_layer_depth=depth)
     return attach_certificate(inflated, certificate)
