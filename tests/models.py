@@ -66,8 +66,15 @@ class ModelBuilder:
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
-    def input(self, shape: Sequence[int], scale: float = 0.05, zero_point: int = 0) -> int:
-        index = self.tensor(f"input_{len(self.graph.inputs)}", shape, scale, zero_point)
+    def input(
+        self,
+        shape: Sequence[int],
+        scale: float = 0.05,
+        zero_point: int = 0,
+        dtype: str = "int8",
+    ) -> int:
+        name = f"input_{len(self.graph.inputs)}"
+        index = self.tensor(name, shape, scale, zero_point, dtype=dtype)
         self.graph.inputs.append(index)
         return index
 
@@ -175,6 +182,20 @@ class ModelBuilder:
         output = self.tensor(name, (rows, channels), scale, zero_point)
         inputs = [source, *self._parameters(source, name, weights, 0, per_channel=False)]
         return self.op("FULLY_CONNECTED", inputs, output, options)
+
+    def quantize(
+        self,
+        source: int,
+        scale: float,
+        zero_point: int,
+        dtype: str = "int8",
+        name: str | None = None,
+    ) -> int:
+        """QUANTIZE into another scale, zero point or type."""
+        shape = self.graph.tensors[source].shape
+        name = name or f"quantized_{len(self.graph.tensors)}"
+        output = self.tensor(name, shape, scale, zero_point, dtype=dtype)
+        return self.op("QUANTIZE", [source], output, schema.QuantizeOptionsT())
 
     def add(
         self, a: int, b: int, name: str = "add", scale: float = 0.05, activation: int = NONE
@@ -325,6 +346,22 @@ def upsampling_network(largest: int = 127, seed: int = 1) -> bytes:
     )
     return builder.build(
         builder.conv(gaps, random_codes(rng, 4, 1, 1, 5, largest=largest), "last", 0.5)
+    )
+
+
+def requantizing_network(largest: int = 127, seed: int = 1) -> bytes:
+    """QUANTIZE to uint8, back in another scale, and between layers; large enough for threads."""
+    rng = np.random.default_rng(seed)
+    builder = ModelBuilder()
+    x = builder.input((1, 64, 72, 8), zero_point=-1)
+    unsigned = builder.quantize(x, 0.05, 127, "uint8")
+    signed = builder.quantize(unsigned, 0.07, 3)
+    first = builder.conv(
+        signed, random_codes(rng, 8, 3, 3, 8, largest=largest), "first", 0.1, -128, RELU, SAME, 2
+    )
+    rescaled = builder.quantize(first, 0.13, -128)
+    return builder.build(
+        builder.conv(rescaled, random_codes(rng, 4, 3, 3, 8, largest=largest), "last", 0.5)
     )
 
 

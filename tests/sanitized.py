@@ -17,7 +17,12 @@ from ai_edge_litert import interpreter as litert
 
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.runtime import Interpreter
-from tests.models import small_network, threaded_network, upsampling_network
+from tests.models import (
+    requantizing_network,
+    small_network,
+    threaded_network,
+    upsampling_network,
+)
 
 Codes = np.ndarray
 
@@ -57,7 +62,7 @@ def check(make: Callable[[int], bytes]) -> None:
 
 def main() -> None:
     """All networks, then all at the same time."""
-    networks = (small_network, upsampling_network, threaded_network)
+    networks = (small_network, upsampling_network, threaded_network, requantizing_network)
     for make in networks:
         check(make)
     with ThreadPoolExecutor() as pool:

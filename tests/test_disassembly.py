@@ -25,6 +25,7 @@ MULTIPLIES = re.compile(r"v?(pmaddubsw|pmaddwd|pdpbusds?|pmullw|pmulhw|pmulld)$"
 OF_CODES = re.compile(r"v?pmaddubsw$")
 VECTOR = re.compile(r"%[xyz]mm\d+")
 COPY = re.compile(r"v?mov(dq[au](8|16|32|64)?|ap[sd]|up[sd])$")
+FLIP = re.compile(r"pxor|xorp[sd]|p(add|sub)b")
 LOADED_FROM = re.compile(r"-?(?:0x[0-9a-f]+)?\((%\w+)")
 
 pytestmark = pytest.mark.skipif(
@@ -180,6 +181,15 @@ def test_hot_loops_keep_to_registers(compiler: str, name: str, tmp_path: Path) -
     hot, wrong = faults(listing, SLACK[compiler])
     assert hot > 0 or "copy" in name
     assert not wrong, "\n".join(wrong)
+
+
+def test_codes_are_flipped_a_register_at_a_time(compiler: str, tmp_path: Path) -> None:
+    source = KERNELS / "core" / "code_table.c"
+    code = functions(compiled(compiler, source, ["-O3", "-DNDEBUG"], tmp_path / "k.o"))
+    loops = [loop for each in code.values() for loop in innermost_loops(each)]
+    # Of jumps back to a function's end, too, which span all of it.
+    short = [loop for loop in loops if len(loop) <= 16]
+    assert any(FLIP.fullmatch(i.name) and VECTOR.search(i.operands) for loop in short for i in loop)
 
 
 def test_forced_spills_and_copies_are_found(compiler: str, tmp_path: Path) -> None:

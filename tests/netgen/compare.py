@@ -28,6 +28,8 @@ Corrupt = Callable[[Node, Codes], Codes]
 _REFERENCE = litert.OpResolverType.BUILTIN_REF
 # Of a layer: with less, the kernels leave their threads asleep.
 _MACS_TO_SPLIT = 2 << 16
+# Of the scales of a QUANTIZE: from here on its products leave 32 bits.
+_RATIO = 2.0**23
 _FORMS = ("builtin", "custom")
 _PLANS = ("int16", "exact", "auto")
 
@@ -264,16 +266,16 @@ def _codes(actual: Codes, wanted: Codes) -> str:
 def _planned(
     network: Network, node: int, entry: PlanEntry | None, way: Way, wanted: list[Codes]
 ) -> str:
-    """What the plan promises: every layer runs as told, on codes inside its range."""
+    """What the plan promises: every operator of ours runs as told, on codes inside its range."""
     made = network.nodes[node]
-    if made.kind not in LAYERS:
+    if made.kind not in (*LAYERS, "QUANTIZE"):
         return ""
     if entry is None:
         return "not in the plan"
-    # Elsewhere a pair of products may saturate, or a dot-product instruction make int16 useless.
-    sure = way.plan if way.plan == "exact" or way.isa == "scalar" else "auto"
-    if entry.runs not in {"int16": ("int16",), "exact": ("exact",)}.get(sure, ("int16", "exact")):
+    if entry.runs not in _expected_runs(network, made, way):
         return f"runs {entry.runs} ({entry.reason})"
+    if entry.runs == "stock":
+        return ""
     source = made.inputs[0]
     least, most = int(wanted[source].min()), int(wanted[source].max())
     if made.options.get("padding") == "SAME" or made.kind == "TRANSPOSE_CONV":
@@ -283,6 +285,15 @@ def _planned(
     if least < low or most > high:
         return f"reads codes {least}..{most}, outside its range [{low}, {high}]"
     return ""
+
+
+def _expected_runs(network: Network, made: Node, way: Way) -> tuple[str, ...]:
+    if made.kind == "QUANTIZE":
+        ratio = quantizations(network.nodes)[made.inputs[0]][0] / float(np.float32(made.scale))
+        return ("table",) if way.form == "builtin" and ratio < _RATIO else ("stock",)
+    # Elsewhere a pair of products may saturate, or a dot-product instruction make int16 useless.
+    sure = way.plan if way.plan == "exact" or way.isa == "scalar" else "auto"
+    return {"int16": ("int16",), "exact": ("exact",)}.get(sure, ("int16", "exact"))
 
 
 def _count(counts: Counter[str], layers: list[PlanEntry], invocations: int, *, first: bool) -> None:

@@ -128,6 +128,18 @@ MUTATIONS = (
         "memcpy(l1, sums, sizeof(l1));",
         "memset(l1, 0, sizeof(l1));",
     ),
+    Mutation(
+        "QUANTIZE forgets the zero point of its input",
+        "core/code_table.c",
+        "input->is_signed) - input->zero_point;",
+        "input->is_signed) - 0 * input->zero_point;",
+    ),
+    Mutation(
+        "QUANTIZE leaves the range as it was",
+        "tflite/ranges.c",
+        "const OaqRange range = oaq_code_table_range(&table, given);",
+        "const OaqRange range = given;",
+    ),
     # The rest is for kernels that add products in pairs, of codes from the lowest one up.
     Mutation(
         "pairs are never checked",
