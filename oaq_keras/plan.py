@@ -35,6 +35,10 @@ class PlanEntry:
     macs: int | None
     range: tuple[int, int] | None
     range_source: str | None
+    weights_bytes: int | None
+    packed_bytes: int | None
+    scratch_bytes: int | None
+    workers: int | None
     invocations: int | None
     nanoseconds: int | None
     reason: str

@@ -56,7 +56,8 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
                     .gemm = gemm,
                     .output = planner->kernels->output,
                     .threads = planner->threads,
-                    .path = choose_path(params, wide)};
+                    .path = choose_path(params, wide),
+                    .use = {.scratch = planner->scratch}};
   bool created =
       oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
       pack_groups(op, weights, bias, planner, &wide, error) &&
@@ -75,14 +76,43 @@ void oaq_conv_2d_free(OaqConv2d* op) {
   }
   free(op->groups);
   oaq_output_stage_free(&op->stage);
-  oaq_panels_free(&op->panels);
   oaq_image_lines_free(&op->lines);
   *op = (OaqConv2d){0};
 }
 
+size_t oaq_conv_2d_bytes(const OaqConv2d* op) {
+  size_t bytes = op->stage.bytes + op->params.groups * sizeof(*op->groups);
+  for (size_t g = 0; g < op->params.groups; ++g) bytes += oaq_packed_bytes(&op->groups[g]);
+  return op->path == OAQ_CONV_LINES ? bytes + oaq_image_lines_bytes(&op->lines) : bytes;
+}
+
 // Whether rows of the product have to be put together in a panel.
 static bool needs_panels(const OaqConv2d* op) {
-  return op->path != OAQ_CONV_LINES || op->lines.segment_steps == 0;
+  switch (op->path) {
+    case OAQ_CONV_POINTWISE:
+      // Panels are wide where the op may meet any codes.
+      return !oaq_gemm_reads_in_place(&op->groups[0], op->gemm, op->panels.wide);
+    case OAQ_CONV_LINES:
+      return op->lines.segment_steps == 0;
+    default:
+      return true;
+  }
+}
+
+// What a worker needs for its largest part.
+static bool reserve_scratch(OaqConv2d* op, OaqError* error) {
+  const OaqSplit* split = &op->split;
+  const size_t columns = (size_t)op->output_width;
+  size_t rows = oaq_min_size(split->part_rows, split->rows);
+  op->use.size = 0;
+  op->use.workers = split->workers;
+  if (op->path == OAQ_CONV_LINES) {
+    const size_t lines = oaq_min_size(rows, (size_t)op->output_height);
+    if (!oaq_image_lines_reshape(&op->lines, lines, columns, &op->use.size, error)) return false;
+    rows = oaq_min_size(op->panels.max_rows, columns);
+  }
+  return (!needs_panels(op) || oaq_panels_add(&op->panels, rows, &op->use.size, error)) &&
+         oaq_scratch_reserve(&op->use, error);
 }
 
 bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
@@ -108,14 +138,10 @@ bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t w
   if (op->path == OAQ_CONV_LINES) {
     op->split = oaq_split(op->threads, columns == 0 ? 0 : lines, lines, 1, tiles,
                           row_macs * (double)columns);
-    if (!oaq_image_lines_reshape(&op->lines, (size_t)op->output_height, columns, op->split.workers,
-                                 error)) {
-      return false;
-    }
   } else {
     op->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows, tiles, row_macs);
   }
-  return !needs_panels(op) || oaq_panels_reserve(&op->panels, op->split.workers, error);
+  return reserve_scratch(op, error);
 }
 
 typedef struct Run {
@@ -218,7 +244,7 @@ static OaqInput pointwise_rows(const Run* run, const OaqPart* part, const OaqPan
 static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
   const OaqConv2d* op = run->op;
   const OaqConv2dParams* params = &op->params;
-  const OaqPanel* panel = &op->panels.panels[worker];
+  const OaqPanel panel = oaq_panels_at(&op->panels, oaq_scratch_worker(&op->use, worker));
   const size_t group_channels = params->output_channels / params->groups;
   const size_t group_tiles = op->groups[0].num_tiles;
   int8_t* output = run->output + part->first_row * params->output_channels;
@@ -228,8 +254,8 @@ static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
     const size_t first_channel = group * group_channels;
     const OaqTiles tiles = {&op->groups[group], tile - group * group_tiles,
                             end - group * group_tiles, first_channel};
-    const OaqInput rows = op->path == OAQ_CONV_POINTWISE ? pointwise_rows(run, part, panel)
-                                                         : gather_rows(run, part, group, panel);
+    const OaqInput rows = op->path == OAQ_CONV_POINTWISE ? pointwise_rows(run, part, &panel)
+                                                         : gather_rows(run, part, group, &panel);
     oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes,
              output + first_channel, params->output_channels);
     tile = end;
@@ -254,7 +280,9 @@ static void run_lines(const Run* run, const OaqPart* part, size_t worker) {
   const OaqConv2d* op = run->op;
   const OaqConv2dParams* params = &op->params;
   const OaqPacked* weights = &op->groups[0];
-  const OaqLineCopy* copy = &op->lines.copies[worker];
+  char* block = oaq_scratch_worker(&op->use, worker);
+  const OaqLineCopy copy = oaq_image_lines_at(&op->lines, block);
+  const OaqPanel panel = oaq_panels_at(&op->panels, block);
   const OaqTiles tiles = {weights, part->first_tile, part->end_tile, 0};
   const size_t height = (size_t)op->output_height;
   const size_t line_size = op->lines.columns * params->output_channels;
@@ -271,15 +299,15 @@ static void run_lines(const Run* run, const OaqPart* part, size_t worker) {
                             op->pad_left,
                             params->input_channels,
                             params->input_zero_point};
-    oaq_image_lines_copy(&op->lines, copy, &image, first, count, weights->shift);
+    oaq_image_lines_copy(&op->lines, &copy, &image, first, count, weights->shift);
     int8_t* output = run->output + line * line_size;
     if (op->lines.segment_steps > 0) {
-      const OaqInput input = oaq_image_lines_input(&op->lines, copy, count);
+      const OaqInput input = oaq_image_lines_input(&op->lines, &copy, count);
       oaq_gemm(&input, &tiles, op->gemm, op->output, &op->stage, run->any_codes, output,
                params->output_channels);
     } else {
       for (size_t i = 0; i < count; ++i) {
-        run_gathered_line(run, copy, i, &op->panels.panels[worker], &tiles, output + i * line_size);
+        run_gathered_line(run, &copy, i, &panel, &tiles, output + i * line_size);
       }
     }
     line += count;

@@ -26,7 +26,7 @@ typedef enum OaqConvPath {
 } OaqConvPath;
 
 typedef struct OaqConv2d {
-  OaqConv2dParams params;  // requantize.channels is owned by the caller
+  OaqConv2dParams params;  // requantize's arrays are the caller's, and gone once the op is made
   const OaqGemm* gemm;
   OaqOutput output;
   OaqThreads* threads;
@@ -35,6 +35,7 @@ typedef struct OaqConv2d {
   OaqOutputStage stage;
   OaqPanels panels;
   OaqImageLines lines;  // of OAQ_CONV_LINES
+  OaqScratchUse use;
   OaqPlanSummary summary;
   // Set by oaq_conv_2d_reshape.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
@@ -50,6 +51,9 @@ void oaq_conv_2d_free(OaqConv2d* op);
 // Sets the input's shape; gives output_height and output_width.
 bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
                          OaqError* error);
+
+// What the op has allocated, without its scratch.
+size_t oaq_conv_2d_bytes(const OaqConv2d* op);
 
 // any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
 // to be made for it (OaqPlanner).

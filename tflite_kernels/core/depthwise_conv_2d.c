@@ -7,7 +7,7 @@
 #include "core/size.h"
 
 // Copied rows start at multiples of it: no vector load crosses a cache line.
-enum { kAlignment = 64 };
+enum { kAlignment = OAQ_SCRATCH_ALIGNMENT };
 
 // Of a copied row. A dilation that asks for more has nearly all of its taps in the padding.
 enum { kRowBytes = 1 << 24 };
@@ -30,12 +30,40 @@ static const OaqDepthwiseFilter* find_filter(const OaqDepthwise* depthwise,
   return NULL;
 }
 
+static size_t count_taps(const OaqDepthwiseConv2d* op) {
+  return (size_t)op->params.height.filter * (size_t)op->params.width.filter;
+}
+
+// Codes of one pixel of padding, or of a tile's channels where those are more.
+static size_t count_padding(const OaqDepthwiseConv2d* op) {
+  const size_t per_tile = op->kernels->depthwise->layout->channels_per_tile;
+  return op->params.input_channels < per_tile ? per_tile : op->params.input_channels;
+}
+
+static size_t aligned_size(size_t size) { return oaq_ceil_div(size, kAlignment) * kAlignment; }
+
+// Of copied rows for so many outputs; false where they would be too long.
+static bool find_row_size(const OaqDepthwiseConv2dParams* params, size_t outputs, size_t pixel,
+                          size_t* columns, size_t* size) {
+  size_t before = 0;
+  size_t under = 0;
+  if (!oaq_size_multiply(outputs, (size_t)params->width.stride, &before) ||
+      !oaq_size_multiply((size_t)params->width.filter, (size_t)params->width.dilation, &under) ||
+      before > kRowBytes || under > kRowBytes) {
+    return false;
+  }
+  // One more than the columns under the filter: kernels read pairs.
+  *columns = before + under + 1;
+  *size = aligned_size(*columns * pixel);
+  return *size <= kRowBytes;
+}
+
 // Packs the weights in the order of the layout's taps.
 static bool pack(OaqDepthwiseConv2d* op, const int8_t* weights, const void* bias,
                  const OaqPlanner* planner, OaqError* error) {
   const OaqDepthwise* depthwise = op->kernels->depthwise;
   const size_t width = (size_t)op->params.width.filter;
-  const size_t taps = (size_t)op->params.height.filter * width;
+  const size_t taps = count_taps(op);
   const size_t channels = op->params.input_channels * op->params.depth_multiplier;
   op->order = calloc(taps, sizeof(*op->order));
   int8_t* ordered = calloc(taps, channels);
@@ -54,8 +82,16 @@ static bool pack(OaqDepthwiseConv2d* op, const int8_t* weights, const void* bias
                               .int16 = true,
                               .shifted = depthwise->shifted,
                               .exact_wide = depthwise->exact_wide};
+  const size_t narrow = depthwise->form.pixel, wide = depthwise->wide_form.pixel;
+  size_t most_columns = 0, most_bytes = 0;
+  OaqPlanner own = *planner;
+  // Where rows may be too long to copy, int16 tiles have to know the exact path's biases.
+  if (!find_row_size(&op->params, OAQ_DEPTHWISE_COLUMNS, narrow > wide ? narrow : wide,
+                     &most_columns, &most_bytes)) {
+    own.any_codes = true;
+  }
   const bool packed = oaq_pack(&matrix, bias, op->params.input_zero_point, op->params.input_range,
-                               &packing, planner, &op->packed, &op->summary, error);
+                               &packing, &own, &op->packed, &op->summary, error);
   free(ordered);
   return packed;
 }
@@ -67,7 +103,8 @@ bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const 
   *op = (OaqDepthwiseConv2d){.params = *params,
                              .kernels = planner->kernels,
                              .filter = find_filter(depthwise, params),
-                             .threads = planner->threads};
+                             .threads = planner->threads,
+                             .use = {.scratch = planner->scratch}};
   const size_t channels = params->input_channels * params->depth_multiplier;
   if (!oaq_output_stage_init(&params->requantize, channels, &op->stage, error) ||
       !pack(op, weights, bias, planner, error)) {
@@ -75,8 +112,7 @@ bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const 
     return false;
   }
   op->any_codes = planner->any_codes;
-  const size_t per_tile = depthwise->layout->channels_per_tile;
-  const size_t padding = params->input_channels < per_tile ? per_tile : params->input_channels;
+  const size_t padding = count_padding(op);
   op->padding = malloc(padding);
   if (op->padding == NULL) {
     oaq_depthwise_conv_2d_free(op);
@@ -86,23 +122,14 @@ bool oaq_depthwise_conv_2d_create(const OaqDepthwiseConv2dParams* params, const 
   return true;
 }
 
-static void free_scratch(OaqDepthwiseConv2d* op) {
-  for (size_t i = 0; i < op->num_scratch; ++i) {
-    free(op->scratch[i].memory);
-    free(op->scratch[i].held);
-    free(op->scratch[i].under);
-    free(op->scratch[i].taps);
-    free(op->scratch[i].codes);
-  }
-  free(op->scratch);
+static void free_padding_rows(OaqDepthwiseConv2d* op) {
   free(op->padding_memory);
-  op->scratch = NULL;
-  op->num_scratch = 0;
   op->padding_memory = NULL;
+  op->padding_bytes = 0;
 }
 
 void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op) {
-  free_scratch(op);
+  free_padding_rows(op);
   oaq_packed_free(&op->packed);
   oaq_output_stage_free(&op->stage);
   free(op->order);
@@ -110,21 +137,41 @@ void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op) {
   *op = (OaqDepthwiseConv2d){0};
 }
 
+size_t oaq_depthwise_conv_2d_bytes(const OaqDepthwiseConv2d* op) {
+  return op->stage.bytes + oaq_packed_bytes(&op->packed) + count_taps(op) * sizeof(*op->order) +
+         count_padding(op) + op->padding_bytes;
+}
+
 static char* align(void* memory) {
   return (char*)memory + (kAlignment - (uintptr_t)memory % kAlignment) % kAlignment;
 }
 
+// Whether the filter is ever above or below the image.
+static bool pads_rows(const OaqDepthwiseConv2d* op) {
+  const OaqWindow* height = &op->params.height;
+  const int64_t last = (int64_t)(op->output_height - 1) * height->stride - op->pad_top;
+  const int64_t under = (int64_t)(height->filter - 1) * height->dilation;
+  return op->pad_top > 0 || last + under >= op->input_height;
+}
+
+// One for each form that tiles have.
 static bool make_padding_rows(OaqDepthwiseConv2d* op) {
   const OaqDepthwise* depthwise = op->kernels->depthwise;
-  const size_t rows = op->packed.any_wide ? 2 : 1;
-  size_t size = 0;
-  if (!oaq_size_multiply(rows, op->row_size, &size) || size > SIZE_MAX - kAlignment) return false;
-  op->padding_memory = calloc(1, size + kAlignment);
+  bool narrow = false;
+  for (size_t i = 0; i < op->packed.num_tiles; ++i) narrow = narrow || !op->packed.tiles[i].wide;
+  if (!pads_rows(op)) return true;
+  // A row is limited by kRowBytes.
+  const size_t size = narrow ? aligned_size(op->row_columns * depthwise->form.pixel) : 0;
+  const size_t wide_size =
+      op->packed.any_wide ? aligned_size(op->row_columns * depthwise->wide_form.pixel) : 0;
+  const size_t bytes = size + wide_size + kAlignment - 1;
+  op->padding_memory = calloc(1, bytes);
   if (op->padding_memory == NULL) return false;
+  op->padding_bytes = bytes;
   op->padding_row = align(op->padding_memory);
-  op->wide_padding_row = op->padding_row + op->row_size;
+  op->wide_padding_row = op->padding_row + size;
   const int32_t shift = op->packed.shift;
-  depthwise->form.copy(op->row_columns, op->padding, 0, shift, op->padding_row);
+  if (narrow) depthwise->form.copy(op->row_columns, op->padding, 0, shift, op->padding_row);
   if (op->packed.any_wide) {
     depthwise->wide_form.copy(op->row_columns, op->padding, 0, shift, op->wide_padding_row);
   }
@@ -141,55 +188,44 @@ static bool gathers(const OaqDepthwiseConv2d* op) {
 #endif
 }
 
-static bool make_scratch(const OaqDepthwiseConv2d* op, OaqDepthwiseScratch* scratch) {
+// What a worker needs.
+static bool reserve_scratch(OaqDepthwiseConv2d* op, OaqError* error) {
   const size_t height = (size_t)op->params.height.filter;
   const OaqLayout* layout = op->packed.layout;
   const size_t taps = op->packed.steps * layout->per_lane;
-  size_t size = 0;
-  if (!oaq_size_multiply(height, op->row_size, &size) || size > SIZE_MAX - kAlignment) return false;
-  *scratch = (OaqDepthwiseScratch){.memory = calloc(1, size + kAlignment),
-                                   .held = calloc(height, sizeof(*scratch->held)),
-                                   .under = calloc(height, sizeof(*scratch->under)),
-                                   .taps = calloc(taps, sizeof(*scratch->taps))};
-  if (scratch->memory == NULL || scratch->held == NULL || scratch->under == NULL ||
-      scratch->taps == NULL) {
-    return false;
-  }
-  scratch->rows = align(scratch->memory);
-  if (!gathers(op)) return true;
-  scratch->codes = calloc(taps, layout->channels_per_tile * sizeof(*scratch->codes));
-  return scratch->codes != NULL;
+  size_t* size = &op->use.size;
+  size_t rows = 0;
+  *size = 0;
+  op->use.workers = op->split.workers;
+  const bool fits =
+      oaq_scratch_add(height, op->row_size, size, &rows) &&
+      oaq_scratch_add(height, sizeof(int64_t), size, &op->held_offset) &&
+      oaq_scratch_add(height, sizeof(void*), size, &op->under_offset) &&
+      oaq_scratch_add(taps, sizeof(void*), size, &op->taps_offset) &&
+      (!gathers(op) ||
+       oaq_scratch_add(taps, layout->channels_per_tile * sizeof(int16_t), size, &op->codes_offset));
+  if (!fits) return oaq_fail(error, "a filter of %zu rows is too large", height);
+  return oaq_scratch_reserve(&op->use, error);
 }
 
-// Rows for each worker, and of padding.
-static bool reserve_rows(OaqDepthwiseConv2d* op, OaqError* error) {
-  const OaqDepthwiseConv2dParams* params = &op->params;
+static OaqDepthwiseScratch scratch_in(const OaqDepthwiseConv2d* op, char* block) {
+  return (OaqDepthwiseScratch){.rows = block,
+                               .held = (void*)(block + op->held_offset),
+                               .under = (void*)(block + op->under_offset),
+                               .taps = (void*)(block + op->taps_offset),
+                               .codes = gathers(op) ? (void*)(block + op->codes_offset) : NULL};
+}
+
+// How long copied rows are, and rows of padding.
+static bool make_rows(OaqDepthwiseConv2d* op, OaqError* error) {
   const OaqDepthwise* depthwise = op->kernels->depthwise;
-  free_scratch(op);
   const size_t pixel = op->packed.any_wide ? depthwise->wide_form.pixel : depthwise->form.pixel;
-  size_t size = 0;
-  size_t before = 0;
-  size_t under = 0;
-  bool made =
-      oaq_size_multiply(op->segment_columns, (size_t)params->width.stride, &before) &&
-      oaq_size_multiply((size_t)params->width.filter, (size_t)params->width.dilation, &under) &&
-      before <= SIZE_MAX - under - 1;
-  // One more than the columns under the filter: kernels read pairs.
-  op->row_columns = before + under + 1;
-  made = made && oaq_size_multiply(op->row_columns, pixel, &size) && size <= SIZE_MAX - kAlignment;
-  op->row_size = oaq_ceil_div(size, kAlignment) * kAlignment;
-  op->scattered = !made || op->row_size > kRowBytes;
+  free_padding_rows(op);
+  op->scattered =
+      !find_row_size(&op->params, op->segment_columns, pixel, &op->row_columns, &op->row_size);
   if (op->scattered) op->row_size = 0;
-  made = op->scattered || make_padding_rows(op);
-  op->scratch = made ? calloc(op->split.workers, sizeof(*op->scratch)) : NULL;
-  made = op->scratch != NULL;
-  for (size_t i = 0; made && i < op->split.workers; ++i) {
-    ++op->num_scratch;
-    made = make_scratch(op, &op->scratch[i]);
-  }
-  if (made) return true;
-  free_scratch(op);
-  return oaq_fail(error, "out of memory for rows of %zu columns", op->row_columns);
+  return op->scattered || make_padding_rows(op) ||
+         oaq_fail(error, "out of memory for rows of %zu columns", op->row_columns);
 }
 
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
@@ -220,7 +256,7 @@ bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_
   const size_t most = read * (double)least > kPartBytes ? least : (size_t)(kPartBytes / (read + 1));
   op->split = oaq_split(op->threads, rows, most, 1, op->packed.num_tiles,
                         macs * (double)op->segment_columns);
-  return reserve_rows(op, error);
+  return make_rows(op, error) && reserve_scratch(op, error);
 }
 
 // Channels [first, first + count) of the output, in a tile whose pixels lie in `form`.
@@ -465,11 +501,11 @@ static void run_part(void* data, size_t index, size_t worker) {
   const Run* run = data;
   const OaqDepthwiseConv2d* op = run->op;
   const OaqPart part = oaq_split_part(&op->split, index);
+  const OaqDepthwiseScratch scratch = scratch_in(op, oaq_scratch_worker(&op->use, worker));
   for (size_t tile = part.first_tile; tile < part.end_tile; ++tile) {
     for (size_t segment = 0; segment < op->segments; ++segment) {
       run_rows(run, tile, segment, rows_before(part.first_row, segment, op->segments),
-               rows_before(part.first_row + part.rows, segment, op->segments),
-               &op->scratch[worker]);
+               rows_before(part.first_row + part.rows, segment, op->segments), &scratch);
     }
   }
 }

@@ -20,11 +20,10 @@ typedef struct OaqDepthwiseConv2dParams {
   OaqRequantize requantize;
 } OaqDepthwiseConv2dParams;
 
-// Scratch of one worker: rows of the input, copied for one tile, that consecutive output rows
+// What a worker's block holds: rows of the input, copied for one tile, that consecutive output rows
 // share.
 typedef struct OaqDepthwiseScratch {
-  void* memory;
-  char* rows;          // [height.filter][row_size], in `memory`
+  char* rows;          // [height.filter][row_size]
   int64_t* held;       // [height.filter]: which row of the image each of them is, or -1
   const void** under;  // [height.filter]: rows under the filter, copied or of padding
   const void** taps;   // [taps, padded to whole steps]
@@ -32,7 +31,8 @@ typedef struct OaqDepthwiseScratch {
 } OaqDepthwiseScratch;
 
 typedef struct OaqDepthwiseConv2d {
-  OaqDepthwiseConv2dParams params;  // requantize.channels is owned by the caller
+  OaqDepthwiseConv2dParams
+      params;  // requantize's arrays are the caller's, and gone once the op is made
   const OaqKernels* kernels;
   const OaqDepthwiseFilter* filter;  // kernels for this very filter, or NULL
   OaqThreads* threads;
@@ -42,14 +42,15 @@ typedef struct OaqDepthwiseConv2d {
   OaqTap* order;    // [taps]: as packed
   bool any_codes;   // OaqPlanner's
   int8_t* padding;  // [input_channels or a tile's, if more] times the zero point's code
-  OaqDepthwiseScratch* scratch;  // [num_scratch], for the shape
-  size_t num_scratch;
+  OaqScratchUse use;
   // Set by oaq_depthwise_conv_2d_reshape. An output row is cut into segments of columns.
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
   size_t segments, segment_columns;
   size_t row_columns, row_size;  // of a copied row, in pixels and in bytes
   bool scattered;                // rows would be too long to copy
+  size_t held_offset, under_offset, taps_offset, codes_offset;  // in a block, behind the rows
   void* padding_memory;
+  size_t padding_bytes;
   char *padding_row, *wide_padding_row;  // copied rows of nothing but padding, in padding_memory
   OaqSplit split;                        // segments of all images
 } OaqDepthwiseConv2d;
@@ -64,6 +65,9 @@ void oaq_depthwise_conv_2d_free(OaqDepthwiseConv2d* op);
 // Sets the input's shape; gives output_height and output_width.
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
                                    int32_t width, OaqError* error);
+
+// What the op has allocated, without its scratch.
+size_t oaq_depthwise_conv_2d_bytes(const OaqDepthwiseConv2d* op);
 
 // any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
 // to be made for it (OaqPlanner).

@@ -15,13 +15,15 @@ typedef struct OaqFullyConnectedParams {
 } OaqFullyConnectedParams;
 
 typedef struct OaqFullyConnected {
-  OaqFullyConnectedParams params;  // requantize.channels is owned by the caller
+  OaqFullyConnectedParams
+      params;  // requantize's arrays are the caller's, and gone once the op is made
   const OaqGemm* gemm;
   OaqOutput output;
   OaqThreads* threads;
   OaqPacked packed;
   OaqOutputStage stage;
   OaqPanels panels;
+  OaqScratchUse use;
   OaqPlanSummary summary;
   OaqSplit split;  // set by oaq_fully_connected_reshape
 } OaqFullyConnected;
@@ -34,6 +36,9 @@ bool oaq_fully_connected_create(const OaqFullyConnectedParams* params, const int
 void oaq_fully_connected_free(OaqFullyConnected* op);
 
 bool oaq_fully_connected_reshape(OaqFullyConnected* op, size_t batch, OaqError* error);
+
+// What the op has allocated, without its scratch.
+size_t oaq_fully_connected_bytes(const OaqFullyConnected* op);
 
 // any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
 // to be made for it (OaqPlanner).

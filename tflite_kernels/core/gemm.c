@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/gemm.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/size.h"
 
 // A panel of this size leaves room for a tile of weights in the first-level caches of 32 KiB; one
@@ -24,31 +21,12 @@ bool oaq_panels_init(size_t products, const OaqGemm* gemm, bool wide, OaqPanels*
   return true;
 }
 
-bool oaq_panels_reserve(OaqPanels* panels, size_t count, OaqError* error) {
-  if (count <= panels->count) return true;
-  OaqPanel* grown = realloc(panels->panels, count * sizeof(*grown));
-  if (grown == NULL) return oaq_fail(error, "out of memory for %zu panels", count);
-  panels->panels = grown;
-  for (; panels->count < count; ++panels->count) {
-    OaqPanel panel = {.codes = calloc(panels->max_rows * panels->row_size + OAQ_ROW_SLACK, 1)};
-    if (panels->wide) panel.wide = calloc(panels->max_rows, panels->row_size * sizeof(int16_t));
-    if (panel.codes == NULL || (panels->wide && panel.wide == NULL)) {
-      free(panel.codes);
-      free(panel.wide);
-      return oaq_fail(error, "out of memory for rows of %zu products", panels->row_size);
-    }
-    grown[panels->count] = panel;
-  }
-  return true;
-}
-
-void oaq_panels_free(OaqPanels* panels) {
-  for (size_t i = 0; i < panels->count; ++i) {
-    free(panels->panels[i].codes);
-    free(panels->panels[i].wide);
-  }
-  free(panels->panels);
-  *panels = (OaqPanels){0};
+bool oaq_panels_add(OaqPanels* panels, size_t rows, size_t* size, OaqError* error) {
+  const size_t codes = rows * panels->row_size;
+  const bool fits =
+      oaq_scratch_add(codes + OAQ_ROW_SLACK, 1, size, &panels->codes_offset) &&
+      (!panels->wide || oaq_scratch_add(codes, sizeof(int16_t), size, &panels->wide_offset));
+  return fits || oaq_fail(error, "rows of %zu products are too long", panels->row_size);
 }
 
 static const size_t kNoOffset[] = {0};

@@ -29,21 +29,27 @@ typedef struct OaqPanel {
 // Short pieces are copied into rows so many bytes at once.
 enum { OAQ_ROW_SLACK = 16 };
 
-// A panel for each worker, of max_rows rows.
+// A panel for each worker, in its scratch.
 typedef struct OaqPanels {
-  OaqPanel* panels;
-  size_t count, max_rows;
+  size_t max_rows;
   size_t row_size;  // codes in a row: products padded to whole steps
   bool wide;
+  size_t codes_offset, wide_offset;  // in a worker's block
 } OaqPanels;
 
-// No panels yet, for rows of `products`. `wide`: some tile is wide, or the op may meet any codes.
+// For rows of `products`. `wide`: some tile is wide, or the op may meet any codes.
 bool oaq_panels_init(size_t products, const OaqGemm* gemm, bool wide, OaqPanels* panels,
                      OaqError* error);
 
-// Makes them at least `count`.
-bool oaq_panels_reserve(OaqPanels* panels, size_t count, OaqError* error);
-void oaq_panels_free(OaqPanels* panels);
+// Adds a panel of `rows` <= max_rows rows to what a worker's block holds.
+bool oaq_panels_add(OaqPanels* panels, size_t rows, size_t* size, OaqError* error);
+
+// The panel in a worker's block, which is NULL for an op that needs none.
+static inline OaqPanel oaq_panels_at(const OaqPanels* panels, char* block) {
+  if (block == NULL) return (OaqPanel){NULL, NULL};
+  void* wide = panels->wide ? block + panels->wide_offset : NULL;
+  return (OaqPanel){(int8_t*)block + panels->codes_offset, wide};
+}
 
 // Where row `index` of a panel is to be written, as codes of the tensor.
 static inline int8_t* oaq_panel_row(const OaqPanels* panels, const OaqPanel* panel, size_t index) {

@@ -19,7 +19,8 @@ bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_
                            .offsets = calloc(count, sizeof(*lines->offsets)),
                            .wide_offsets = calloc(count, sizeof(*lines->wide_offsets)),
                            .segment_steps = segment % step == 0 ? segment / step : 0,
-                           .wide = wide};
+                           // Gathered rows are widened where they go.
+                           .wide = wide && segment % step == 0};
   if (lines->offsets == NULL || lines->wide_offsets == NULL) {
     oaq_image_lines_free(lines);
     return oaq_fail(error, "out of memory for a filter of %zu lines", count);
@@ -27,18 +28,7 @@ bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_
   return true;
 }
 
-static void free_copies(OaqImageLines* lines) {
-  for (size_t i = 0; i < lines->num_copies; ++i) {
-    free(lines->copies[i].codes);
-    free(lines->copies[i].wide);
-  }
-  free(lines->copies);
-  lines->copies = NULL;
-  lines->num_copies = 0;
-}
-
 void oaq_image_lines_free(OaqImageLines* lines) {
-  free_copies(lines);
   free(lines->offsets);
   free(lines->wide_offsets);
   *lines = (OaqImageLines){0};
@@ -56,40 +46,29 @@ static bool copy_size(const OaqImageLines* lines, size_t count, size_t* size) {
          *size < SIZE_MAX / 4;
 }
 
-bool oaq_image_lines_reshape(OaqImageLines* lines, size_t height, size_t columns, size_t count,
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t most, size_t columns, size_t* size,
                              OaqError* error) {
-  free_copies(lines);
   lines->columns = columns;
   lines->max_lines = 1;
   if (columns == 0) return true;
   size_t pixels = 0;
-  size_t size = 0;
-  const bool fits =
+  size_t copied = 0;
+  bool fits =
       oaq_size_multiply(columns - 1, (size_t)lines->width.stride, &pixels) &&
       oaq_size_multiply(pixels + (size_t)lines->width.filter, lines->channels, &lines->pitch) &&
-      copy_size(lines, 1, &size);
-  if (!fits) return oaq_fail(error, "lines of %zu outputs are too long", columns);
+      copy_size(lines, 1, &copied);
   size_t more = 0;
-  while (lines->max_lines < height && copy_size(lines, lines->max_lines + 1, &more) &&
+  while (fits && lines->max_lines < most && copy_size(lines, lines->max_lines + 1, &more) &&
          more <= kCopyBytes) {
     ++lines->max_lines;
-    size = more;
+    copied = more;
   }
-  size += OAQ_ROW_SLACK;
+  fits = fits && oaq_scratch_add(copied + OAQ_ROW_SLACK, 1, size, &lines->codes_offset) &&
+         (!lines->wide || oaq_scratch_add(copied, sizeof(int16_t), size, &lines->wide_offset));
+  if (!fits) return oaq_fail(error, "lines of %zu outputs are too long", columns);
   for (size_t i = 0; i < (size_t)lines->height.filter; ++i) {
     lines->offsets[i] = i * (size_t)lines->height.dilation * lines->pitch;
     lines->wide_offsets[i] = lines->offsets[i] * sizeof(int16_t);
-  }
-  lines->copies = calloc(count, sizeof(*lines->copies));
-  if (lines->copies == NULL) return oaq_fail(error, "out of memory for %zu threads", count);
-  lines->num_copies = count;
-  for (size_t i = 0; i < count; ++i) {
-    lines->copies[i].codes = calloc(size, 1);
-    if (lines->wide) lines->copies[i].wide = calloc(size, sizeof(int16_t));
-    if (lines->copies[i].codes == NULL || (lines->wide && lines->copies[i].wide == NULL)) {
-      free_copies(lines);
-      return oaq_fail(error, "out of memory for lines of %zu outputs", columns);
-    }
   }
   return true;
 }

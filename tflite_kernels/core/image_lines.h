@@ -30,12 +30,11 @@ typedef struct OaqImageLines {
   size_t* wide_offsets;  // the same in bytes of the wide copy
   size_t segment_steps;  // 0: segments are no whole steps, rows have to be gathered from the copy
   bool wide;
-  OaqLineCopy* copies;
-  size_t num_copies;
   // For the shape.
-  size_t pitch;      // codes in a copied line
-  size_t max_lines;  // of outputs, that one copy is for
-  size_t columns;    // outputs in a line
+  size_t pitch;                      // codes in a copied line
+  size_t max_lines;                  // of outputs, that one copy is for
+  size_t columns;                    // outputs in a line
+  size_t codes_offset, wide_offset;  // of a copy in a worker's block
 } OaqImageLines;
 
 // Whether a filter's taps lie side by side in a line, and its lines so close to each other that
@@ -47,11 +46,23 @@ static inline bool oaq_image_lines_fit(const OaqWindow* height, const OaqWindow*
 bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
                           const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error);
 
-// For images of `height` lines of `columns` outputs, and `count` workers. Copies stay in a
-// second-level cache, one line of outputs at least.
-bool oaq_image_lines_reshape(OaqImageLines* lines, size_t height, size_t columns, size_t count,
-                             OaqError* error);
 void oaq_image_lines_free(OaqImageLines* lines);
+
+// What it has allocated.
+static inline size_t oaq_image_lines_bytes(const OaqImageLines* lines) {
+  return (size_t)lines->height.filter * (sizeof(*lines->offsets) + sizeof(*lines->wide_offsets));
+}
+
+// For lines of `columns` outputs, of which a worker takes up to `most`; adds a copy to what a
+// worker's block holds. Copies stay in a second-level cache, one line of outputs at least.
+bool oaq_image_lines_reshape(OaqImageLines* lines, size_t most, size_t columns, size_t* size,
+                             OaqError* error);
+
+// The copy in a worker's block.
+static inline OaqLineCopy oaq_image_lines_at(const OaqImageLines* lines, char* block) {
+  void* wide = lines->wide ? block + lines->wide_offset : NULL;
+  return (OaqLineCopy){(uint8_t*)block + lines->codes_offset, wide};
+}
 
 // Copies what `count` <= max_lines lines of outputs from `first` on see, less `shift`.
 void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,

@@ -2,6 +2,9 @@
 #include "core/output_stage.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/size.h"
 
 static bool has_right_shift(OaqMultiplier multiplier) {
   // A zero multiplier gives 0 with any shift.
@@ -23,26 +26,49 @@ static void set_channel(OaqMultiplier multiplier, size_t channel, OaqOutputStage
   stage->doublings[channel] = right ? 0 : 1;
 }
 
+// Zeros, `count` of `size` bytes.
+static void* allocate(OaqOutputStage* stage, size_t count, size_t size) {
+  void* memory = calloc(count, size);
+  if (memory != NULL) stage->bytes += count * size;
+  return memory;
+}
+
+// False where memory is out.
+static bool set_multipliers(const OaqMultiplier* multipliers, size_t channels,
+                            OaqOutputStage* stage) {
+  bool plain = true;
+  for (size_t c = 0; c < channels; ++c) plain = plain && has_short_shift(multipliers[c]);
+  const size_t count = channels + OAQ_OUTPUT_PADDING;
+  stage->multipliers = allocate(stage, count, sizeof(*stage->multipliers));
+  stage->shifts = allocate(stage, count, sizeof(*stage->shifts));
+  if (stage->multipliers == NULL || stage->shifts == NULL) return false;
+  if (!plain) {
+    stage->left_shifts = allocate(stage, count, sizeof(*stage->left_shifts));
+    stage->doublings = allocate(stage, count, sizeof(*stage->doublings));
+    if (stage->left_shifts == NULL || stage->doublings == NULL) return false;
+  }
+  for (size_t c = 0; c < channels; ++c) set_channel(multipliers[c], c, stage);
+  return true;
+}
+
+static bool set_reals(const double* reals, size_t channels, OaqOutputStage* stage) {
+  stage->requantize.reals = allocate(stage, channels, sizeof(*reals));
+  if (stage->requantize.reals == NULL) return false;
+  memcpy(stage->requantize.reals, reals, channels * sizeof(*reals));
+  return true;
+}
+
 bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, OaqOutputStage* stage,
                            OaqError* error) {
   *stage = (OaqOutputStage){.requantize = *requantize};
-  if (requantize->channels == NULL) return true;
-  bool plain = true;
-  for (size_t c = 0; c < channels; ++c) plain = plain && has_short_shift(requantize->channels[c]);
-  const size_t count = channels + OAQ_OUTPUT_PADDING;
-  stage->multipliers = calloc(count, sizeof(*stage->multipliers));
-  stage->shifts = calloc(count, sizeof(*stage->shifts));
-  if (!plain) {
-    stage->left_shifts = calloc(count, sizeof(*stage->left_shifts));
-    stage->doublings = calloc(count, sizeof(*stage->doublings));
-  }
-  if (stage->multipliers == NULL || stage->shifts == NULL ||
-      (!plain && (stage->left_shifts == NULL || stage->doublings == NULL))) {
-    oaq_output_stage_free(stage);
-    return oaq_fail(error, "out of memory for the multipliers of %zu channels", channels);
-  }
-  for (size_t c = 0; c < channels; ++c) set_channel(requantize->channels[c], c, stage);
-  return true;
+  stage->requantize.channels = NULL;
+  stage->requantize.reals = NULL;
+  const bool set = requantize->channels != NULL
+                       ? set_multipliers(requantize->channels, channels, stage)
+                       : set_reals(requantize->reals, channels, stage);
+  if (set) return true;
+  oaq_output_stage_free(stage);
+  return oaq_fail(error, "out of memory for the multipliers of %zu channels", channels);
 }
 
 void oaq_output_stage_free(OaqOutputStage* stage) {
@@ -50,7 +76,20 @@ void oaq_output_stage_free(OaqOutputStage* stage) {
   free(stage->shifts);
   free(stage->left_shifts);
   free(stage->doublings);
+  free(stage->requantize.reals);
   *stage = (OaqOutputStage){0};
+}
+
+int8_t oaq_output_code(const OaqOutputStage* stage, size_t channel, int32_t sum) {
+  const OaqRequantize* requantize = &stage->requantize;
+  if (stage->multipliers == NULL) return oaq_requantize(requantize, channel, sum);
+  const bool left = stage->doublings != NULL && stage->doublings[channel] != 0;
+  const OaqMultiplier multiplier = {stage->multipliers[channel], left
+                                                                     ? stage->left_shifts[channel]
+                                                                     : -1 - stage->shifts[channel]};
+  const int32_t scaled = oaq_multiply_by_quantized_multiplier(sum, multiplier);
+  return (int8_t)oaq_clamp(oaq_wrap_add(scaled, requantize->zero_point), requantize->lo,
+                           requantize->hi);
 }
 
 void oaq_output_scalar(const OaqOutputStage* stage, size_t first_channel, size_t channels,
@@ -58,8 +97,7 @@ void oaq_output_scalar(const OaqOutputStage* stage, size_t first_channel, size_t
                        size_t out_stride) {
   for (size_t m = 0; m < rows; ++m) {
     for (size_t n = 0; n < channels; ++n) {
-      out[m * out_stride + n] =
-          oaq_requantize(&stage->requantize, first_channel + n, acc[m * acc_stride + n]);
+      out[m * out_stride + n] = oaq_output_code(stage, first_channel + n, acc[m * acc_stride + n]);
     }
   }
 }

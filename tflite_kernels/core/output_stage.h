@@ -20,19 +20,20 @@
 // For e up to 24 the zero point z can be one more term, z * 2^(31 + e): the sum stays within 64
 // bits.
 typedef struct OaqOutputStage {
-  OaqRequantize requantize;
+  OaqRequantize requantize;  // without `channels`; `reals` a copy, NULL where there are multipliers
   // [channels], with room behind them for a vector that starts at the last one; NULL where the
-  // multipliers are real, and oaq_requantize is to be called for each code.
+  // multipliers are real, and oaq_output_code is to be called for each sum.
   int32_t* multipliers;
   int32_t* shifts;  // e - 1, 0 without a right shift
   // What right shifts by 1 to 24 do not need, NULL where all channels have such a one.
   int32_t* left_shifts;  // of x
   int32_t* doublings;    // 1 where the product is doubled, 0 where not
+  size_t bytes;          // allocated
 } OaqOutputStage;
 
 enum { OAQ_OUTPUT_PADDING = 32 };
 
-// `requantize` is copied, what it points at is not.
+// `requantize` is not needed afterwards.
 bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, OaqOutputStage* stage,
                            OaqError* error);
 void oaq_output_stage_free(OaqOutputStage* stage);
@@ -41,6 +42,9 @@ void oaq_output_stage_free(OaqOutputStage* stage);
 static inline bool oaq_output_stage_is_signed(const OaqOutputStage* stage) {
   return stage->requantize.lo < stage->requantize.zero_point;
 }
+
+// One sum of channel `channel` into its code.
+int8_t oaq_output_code(const OaqOutputStage* stage, size_t channel, int32_t sum);
 
 // out[m * out_stride + n] = code of acc[m * acc_stride + n], channel first_channel + n, for m <
 // rows and n < channels. acc may be read up to the next multiple of 16 channels.

@@ -103,7 +103,7 @@ static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* dra
   return true;
 }
 
-// Decides for one tile, whose codes are at `codes`; those of an int16 tile stay there.
+// Decides for one tile, whose codes are at `codes`.
 static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* packing,
                       const OaqPlanner* planner, size_t index, uint32_t* blocks, OaqPacked* packed,
                       OaqPlanSummary* summary) {
@@ -139,51 +139,36 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
                           packed->bias_int16 + index * layout->channels_per_tile);
 }
 
-// Packs tile by tile into a buffer that has room for wide ones throughout, then gives back the
-// rest.
+// Plans all tiles, then packs them into a buffer of just their size.
 static bool pack_tiles(const OaqWeights* weights, OaqRange range, const OaqPacking* packing,
                        const OaqPlanner* planner, size_t tile_size, uint32_t* blocks,
                        OaqPacked* packed, OaqPlanSummary* summary) {
-  const size_t room = packing->exact_wide ? 2 : 1;
-  size_t most = 0;
+  const OaqLayout* layout = packing->layout;
   int8_t* codes = malloc(tile_size);
-  if (codes == NULL || !oaq_size_multiply(packed->num_tiles, tile_size, &most) ||
-      !oaq_size_multiply(most, room, &most)) {
-    free(codes);
-    return false;
-  }
-  char* buffer = malloc(most);
-  size_t used = 0;
-  bool good = buffer != NULL;
+  bool good = codes != NULL;
+  size_t sizes = packed->num_tiles;  // of narrow tiles
   for (size_t index = 0; good && index < packed->num_tiles; ++index) {
-    oaq_pack_tile(weights, packing->layout, index * packing->layout->channels_per_tile, codes);
+    oaq_pack_tile(weights, layout, index * layout->channels_per_tile, codes);
     good = plan_tile(codes, range, packing, planner, index, blocks, packed, summary);
+    sizes += packed->tiles[index].wide ? 1 : 0;
+  }
+  good = good && oaq_size_multiply(sizes, tile_size, &packed->weights_size);
+  packed->weights = good ? malloc(packed->weights_size) : NULL;
+  char* next = packed->weights;
+  for (size_t index = 0; next != NULL && index < packed->num_tiles; ++index) {
     OaqTile* tile = &packed->tiles[index];
-    if (good && tile->wide) {
-      widen_tile(codes, packing->layout, packed->steps, (int16_t*)(void*)(buffer + used));
-      packed->any_wide = true;
-    } else if (good) {
-      memcpy(buffer + used, codes, tile_size);
-    }
-    used += tile->wide ? 2 * tile_size : tile_size;
+    int8_t* to = tile->wide ? codes : (int8_t*)next;
+    oaq_pack_tile(weights, layout, index * layout->channels_per_tile, to);
+    if (tile->wide) widen_tile(codes, layout, packed->steps, (int16_t*)(void*)next);
+    packed->any_wide = packed->any_wide || tile->wide;
+    tile->weights = next;
+    next += tile->wide ? 2 * tile_size : tile_size;
   }
   free(codes);
-  if (!good) {
-    free(buffer);
-    return false;
-  }
-  char* shrunk = realloc(buffer, used);
-  packed->weights = shrunk != NULL ? shrunk : buffer;
-  packed->weights_size = used;
-  const char* next = packed->weights;
-  for (size_t index = 0; index < packed->num_tiles; ++index) {
-    packed->tiles[index].weights = next;
-    next += packed->tiles[index].wide ? 2 * tile_size : tile_size;
-  }
-  return true;
+  return packed->weights != NULL;
 }
 
-static bool allocate(OaqPacked* packed, size_t* tile_size) {
+static bool allocate(bool any_codes, OaqPacked* packed, size_t* tile_size) {
   const size_t per_tile = packed->layout->channels_per_tile;
   size_t padded_channels = 0;
   if (!oaq_size_multiply(packed->steps, per_tile * oaq_layout_step(packed->layout), tile_size) ||
@@ -192,7 +177,8 @@ static bool allocate(OaqPacked* packed, size_t* tile_size) {
   }
   packed->tiles = calloc(packed->num_tiles, sizeof(*packed->tiles));
   packed->bias_exact = calloc(padded_channels, sizeof(*packed->bias_exact));
-  packed->bias_int16 = calloc(padded_channels, sizeof(*packed->bias_int16));
+  packed->bias_int16 =
+      any_codes ? calloc(padded_channels, sizeof(*packed->bias_int16)) : packed->bias_exact;
   return packed->tiles != NULL && packed->bias_exact != NULL && packed->bias_int16 != NULL;
 }
 
@@ -213,7 +199,7 @@ bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, O
   const OaqRange shifted = {range.lo - packed->shift, range.hi - packed->shift};
   size_t tile_size = 0;
   uint32_t* blocks = calloc(packed->steps, sizeof(*blocks));
-  bool packed_all = blocks != NULL && allocate(packed, &tile_size);
+  bool packed_all = blocks != NULL && allocate(planner->any_codes, packed, &tile_size);
   if (packed_all) {
     fold_biases(weights, bias, zero_point, packed);
     packed_all = pack_tiles(weights, shifted, packing, planner, tile_size, blocks, packed, summary);
@@ -227,6 +213,22 @@ bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, O
   return true;
 }
 
+size_t oaq_packed_bytes(const OaqPacked* packed) {
+  const size_t lanes = oaq_layout_tile_lanes(packed->layout);
+  const size_t channels = packed->num_tiles * packed->layout->channels_per_tile;
+  const size_t biases = packed->bias_int16 != packed->bias_exact ? 2 : 1;
+  size_t bytes = packed->weights_size + packed->num_tiles * sizeof(*packed->tiles) +
+                 biases * channels * sizeof(*packed->bias_exact);
+  for (size_t i = 0; i < packed->num_tiles; ++i) {
+    const OaqDrains* drains = &packed->tiles[i].drains;
+    bytes += drains->num_blocks * sizeof(*drains->blocks);
+    if (drains->start == NULL) continue;
+    bytes += drains->num_blocks * lanes * sizeof(*drains->start);
+    OAQ_COUNTING(bytes += drains->num_blocks * lanes * sizeof(*drains->true_start);)
+  }
+  return bytes;
+}
+
 void oaq_packed_free(OaqPacked* packed) {
   for (size_t i = 0; packed->tiles != NULL && i < packed->num_tiles; ++i) {
     free(packed->tiles[i].drains.blocks);
@@ -235,7 +237,7 @@ void oaq_packed_free(OaqPacked* packed) {
   }
   free(packed->weights);
   free(packed->tiles);
+  if (packed->bias_int16 != packed->bias_exact) free(packed->bias_int16);
   free(packed->bias_exact);
-  free(packed->bias_int16);
   *packed = (OaqPacked){0};
 }

@@ -9,6 +9,7 @@
 #include "core/bound.h"
 #include "core/error.h"
 #include "core/plan.h"
+#include "core/scratch.h"
 #include "core/threads.h"
 
 // One tile of output channels, planned.
@@ -29,8 +30,11 @@ typedef struct OaqPacked {
   void* weights;  // for each tile [steps][channels_per_tile][lanes * per_lane], wide ones int16
   size_t weights_size;  // in bytes
   OaqTile* tiles;
-  int32_t* bias_exact;  // [num_tiles * channels_per_tile]: bias - (zero_point - shift) * sum(q)
-  int32_t* bias_int16;  // the same less the sum of the start values, both modulo 2^32
+  // [num_tiles * channels_per_tile]: bias - (zero_point - shift) * sum(q), modulo 2^32. For the
+  // int16 path less the sum of the start values; the same array unless the planner has any_codes,
+  // for a tile then takes one path.
+  int32_t* bias_exact;
+  int32_t* bias_int16;
 } OaqPacked;
 
 // What an op is to decide by, and to run on.
@@ -38,6 +42,7 @@ typedef struct OaqPlanner {
   OaqPolicy policy;
   const OaqKernels* kernels;
   OaqThreads* threads;  // NULL: the caller's thread alone; outlives the op
+  OaqScratch* scratch;  // of ops that never run at the same time; outlives them
   bool any_codes;       // the op may be run on codes outside its input's range
 #ifdef OAQ_COUNT_OVERFLOWS
   OaqOverflows* overflows;  // may be NULL; outlives the op
@@ -64,6 +69,9 @@ bool oaq_pack(const OaqWeights* weights, const void* bias, int32_t zero_point, O
               OaqPlanSummary* summary, OaqError* error);
 
 void oaq_packed_free(OaqPacked* packed);
+
+// What it has allocated.
+size_t oaq_packed_bytes(const OaqPacked* packed);
 
 // The codes of `layout->channels_per_tile` channels from `first_channel` as
 // [steps][channels][lanes * per_lane].

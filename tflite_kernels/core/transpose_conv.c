@@ -117,7 +117,8 @@ bool oaq_transpose_conv_create(const OaqTransposeConvParams* params, const int8_
   *op = (OaqTransposeConv){.params = *params,
                            .gemm = oaq_kernels_gemm(planner->kernels, params->output_channels),
                            .output = planner->kernels->output,
-                           .threads = planner->threads};
+                           .threads = planner->threads,
+                           .use = {.scratch = planner->scratch}};
   const bool created = create_phases(op, weights, bias, planner, error);
   if (!created) oaq_transpose_conv_free(op);
   return created;
@@ -125,25 +126,29 @@ bool oaq_transpose_conv_create(const OaqTransposeConvParams* params, const int8_
 
 void oaq_transpose_conv_free(OaqTransposeConv* op) {
   for (size_t i = 0; i < op->num_phases; ++i) oaq_packed_free(&op->phases[i].packed);
-  for (size_t i = 0; i < op->num_rows; ++i) free(op->rows[i]);
   free(op->phases);
-  free(op->rows);
   free(op->empty);
   oaq_output_stage_free(&op->stage);
-  oaq_panels_free(&op->panels);
   *op = (OaqTransposeConv){0};
 }
 
-static bool reserve_rows(OaqTransposeConv* op, size_t count, OaqError* error) {
-  if (count <= op->num_rows) return true;
-  int8_t** grown = realloc(op->rows, count * sizeof(*grown));
-  if (grown == NULL) return oaq_fail(error, "out of memory for %zu threads", count);
-  op->rows = grown;
-  for (; op->num_rows < count; ++op->num_rows) {
-    grown[op->num_rows] = calloc(op->panels.max_rows, op->params.output_channels);
-    if (grown[op->num_rows] == NULL) return oaq_fail(error, "out of memory for a worker's outputs");
+size_t oaq_transpose_conv_bytes(const OaqTransposeConv* op) {
+  size_t bytes = op->stage.bytes + op->num_phases * sizeof(*op->phases);
+  for (size_t i = 0; i < op->num_phases; ++i) bytes += oaq_packed_bytes(&op->phases[i].packed);
+  return op->empty != NULL ? bytes + op->params.output_channels : bytes;
+}
+
+// Rows and outputs of the largest part, for each worker.
+static bool reserve_scratch(OaqTransposeConv* op, size_t rows, size_t workers, OaqError* error) {
+  op->use.size = 0;
+  op->use.workers = workers;
+  size_t outputs = 0;
+  if (!oaq_panels_add(&op->panels, rows, &op->use.size, error)) return false;
+  if (!oaq_size_multiply(rows, op->params.output_channels, &outputs) ||
+      !oaq_scratch_add(outputs, 1, &op->use.size, &op->outputs_offset)) {
+    return oaq_fail(error, "%zu outputs are too many", op->params.output_channels);
   }
-  return true;
+  return oaq_scratch_reserve(&op->use, error);
 }
 
 bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t height, int32_t width,
@@ -155,6 +160,7 @@ bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t hei
   op->input_height = height;
   op->input_width = width;
   size_t workers = 1;
+  size_t most_rows = 0;
   for (size_t i = 0; i < op->num_phases; ++i) {
     OaqTransposePhase* phase = &op->phases[i];
     size_t rows = 0;
@@ -166,8 +172,10 @@ bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t hei
     phase->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows,
                              phase->packed.num_tiles, row_macs);
     workers = phase->split.workers > workers ? phase->split.workers : workers;
+    const size_t part_rows = oaq_min_size(phase->split.part_rows, rows);
+    most_rows = part_rows > most_rows ? part_rows : most_rows;
   }
-  return oaq_panels_reserve(&op->panels, workers, error) && reserve_rows(op, workers, error);
+  return reserve_scratch(op, most_rows, workers, error);
 }
 
 typedef struct Run {
@@ -207,16 +215,17 @@ static void run_part(void* data, size_t index, size_t worker) {
   const OaqTransposePhase* phase = run->phase;
   const OaqPart part = oaq_split_part(&phase->split, index);
   // The panels' rows are as long as the longest phase's; this one uses their beginnings.
-  const OaqPanel* panel = &op->panels.panels[worker];
-  int8_t* results = op->rows[worker];
+  char* block = oaq_scratch_worker(&op->use, worker);
+  const OaqPanel panel = oaq_panels_at(&op->panels, block);
+  int8_t* results = (int8_t*)block + op->outputs_offset;
   const size_t columns = (size_t)phase->width.count;
   const size_t positions = (size_t)phase->height.count * columns;
   for (size_t m = 0; m < part.rows; ++m) {
     const size_t row = part.first_row + m;
     gather_row(run, row / positions, (int32_t)(row % positions / columns), (int32_t)(row % columns),
-               oaq_panel_row(&op->panels, panel, m));
+               oaq_panel_row(&op->panels, &panel, m));
   }
-  const OaqInput rows = oaq_panel_finish(&op->panels, panel, part.rows, &phase->packed);
+  const OaqInput rows = oaq_panel_finish(&op->panels, &panel, part.rows, &phase->packed);
   const size_t channels = params->output_channels;
   const OaqTiles tiles = {&phase->packed, part.first_tile, part.end_tile, 0};
   oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes, results, channels);

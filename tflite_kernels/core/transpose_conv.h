@@ -34,7 +34,8 @@ typedef struct OaqTransposePhase {
 } OaqTransposePhase;
 
 typedef struct OaqTransposeConv {
-  OaqTransposeConvParams params;  // requantize.channels is owned by the caller
+  OaqTransposeConvParams
+      params;  // requantize's arrays are the caller's, and gone once the op is made
   const OaqGemm* gemm;
   OaqOutput output;
   OaqThreads* threads;
@@ -43,8 +44,8 @@ typedef struct OaqTransposeConv {
   int8_t* empty;  // [output_channels]: outputs that no product reaches; NULL without
   OaqOutputStage stage;
   OaqPanels panels;
-  int8_t** rows;  // [num_rows][panels.max_rows * output_channels]: a worker's outputs
-  size_t num_rows;
+  size_t outputs_offset;  // of a part's outputs in a worker's block
+  OaqScratchUse use;
   OaqPlanSummary summary;
   // Set by oaq_transpose_conv_reshape.
   int32_t batch, input_height, input_width;
@@ -60,6 +61,9 @@ void oaq_transpose_conv_free(OaqTransposeConv* op);
 // Sets the input's shape.
 bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t height, int32_t width,
                                 OaqError* error);
+
+// What the op has allocated, without its scratch.
+size_t oaq_transpose_conv_bytes(const OaqTransposeConv* op);
 
 // any_codes: the exact path throughout, for an input whose codes may leave input_range; the op has
 // to be made for it (OaqPlanner).

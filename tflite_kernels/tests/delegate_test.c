@@ -5,8 +5,12 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "allocator.h"
 #include "test.h"
 #include "tflite/ranges.h"
+#ifdef OAQ_TEST_THREADS
+#include <pthread.h>
+#endif
 
 // A runtime of one node, convolution or other, that the delegate can be let loose on: every tensor
 // can be damaged first. tests/test_kernels_vs_reference.py has the real runtimes.
@@ -238,8 +242,11 @@ static void test_quantize(void) {
                     "\"runs\": \"table\", \"isa\": null, \"layout\": null, \"depth\": null, "
                     "\"never_drained\": null, \"drains\": null, \"tile_channels\": null, "
                     "\"tiles\": null, \"tiles_int16\": null, \"macs\": 0, \"range\": [0, 255], "
-                    "\"range_source\": \"graph\", \"invocations\": null, \"nanoseconds\": null, "
-                    "\"reason\": \"top bits of the codes flipped\""));
+                    "\"range_source\": \"graph\", \"weights_bytes\": 0, \"packed_bytes\": "));
+  make_quantize(&fake);
+  CHECK(delegate_to(&fake,
+                    "\"scratch_bytes\": 0, \"workers\": 0, \"invocations\": null, "
+                    "\"nanoseconds\": null, \"reason\": \"top bits of the codes flipped\""));
   CHECK(fake.dims[kOutput].data[3] == 3 && fake.tensors[kOutput].bytes == 96);
   for (size_t i = 0; i < 96; ++i) CHECK((fake.output[i] ^ fake.input[i]) == -128);
   make_quantize(&fake);
@@ -513,6 +520,114 @@ static void test_quantize_that_the_runtime_gets_back(void) {
   oaq_delegate_destroy(delegate);
 }
 
+#ifdef OAQ_TEST_THREADS
+// Two interpreters on one delegate, each on a thread of its own.
+static void* run_often(void* data) {
+  Fake* fake = data;
+  int8_t expected[2][sizeof(fake->output)];
+  for (int round = 0; round < 200; ++round) {
+    // Resized up and down: scratch grows, and is then larger than it has to be.
+    fake->dims[kInput].data[0] = round % 2 + 1;
+    CHECK(fake->registration.prepare(&fake->context, &fake->node) == kTfLiteOk);
+    memset(fake->output, 0x55, sizeof(fake->output));
+    CHECK(fake->registration.invoke(&fake->context, &fake->node) == kTfLiteOk);
+    int8_t* first = expected[round % 2];
+    if (round < 2) memcpy(first, fake->output, sizeof(fake->output));
+    CHECK(memcmp(first, fake->output, sizeof(fake->output)) == 0);
+  }
+  return NULL;
+}
+
+static void test_interpreters_at_the_same_time(void) {
+  Fake fakes[2];
+  const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 2};
+  TfLiteDelegate* delegate = oaq_delegate_create(&options);
+  for (int i = 0; i < 2; ++i) {
+    make(&fakes[i]);
+    memset(fakes[i].input, i == 0 ? 3 : -7, sizeof(fakes[i].input));
+    CHECK(delegate->Prepare(&fakes[i].context, delegate) == kTfLiteOk);
+  }
+  pthread_t threads[2];
+  for (int i = 0; i < 2; ++i) CHECK(pthread_create(&threads[i], NULL, run_often, &fakes[i]) == 0);
+  for (int i = 0; i < 2; ++i) CHECK(pthread_join(threads[i], NULL) == 0);
+  for (int i = 0; i < 2; ++i) {
+    fakes[i].registration.free(&fakes[i].context, fakes[i].node.user_data);
+  }
+  oaq_delegate_destroy(delegate);
+}
+#endif
+
+#ifdef OAQ_TEST_ALLOCATOR
+static size_t number_of(const char* plan, const char* key) {
+  const char* found = strstr(plan, key);
+  CHECK(found != NULL);
+  return (size_t)strtoull(found + strlen(key), NULL, 10);
+}
+
+// What the plan says that a node takes, and what goes with it.
+static void test_memory_in_the_plan(void) {
+  Fake fake;
+  for (int quantize = 0; quantize < 2; ++quantize) {
+    const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+    TfLiteDelegate* delegate = oaq_delegate_create(&options);
+    if (quantize) {
+      make_quantize(&fake);
+    } else {
+      make(&fake);
+    }
+    const size_t before = allocator_bytes();
+    CHECK(delegate->Prepare(&fake.context, delegate) == kTfLiteOk);
+    CHECK(fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk);
+    const size_t held = allocator_bytes() - before;
+    char* plan = plan_of(delegate);
+    const size_t packed = number_of(plan, "\"packed_bytes\": ");
+    const size_t scratch = number_of(plan, "\"scratch_bytes\": ");
+    CHECK(number_of(plan, "\"weights_bytes\": ") == (quantize ? 0 : 4 * 2 * 2 * 3));
+    CHECK(number_of(plan, "\"workers\": ") == 1 && (scratch == 0) == (quantize == 1));
+    // The plan's own entry, the graph's scratch and its list of blocks.
+    const size_t entry = sizeof(OaqPlanEntry) + sizeof("the output");
+    const size_t blocks = scratch > 0 ? sizeof(OaqScratchBlock) : 0;
+    CHECK(held == packed + scratch + entry + sizeof(OaqScratch) + sizeof(size_t) + blocks);
+    // With the interpreter goes all but the plan.
+    fake.registration.free(&fake.context, fake.node.user_data);
+    free(plan);
+    CHECK(allocator_bytes() - before == entry);
+    oaq_delegate_destroy(delegate);
+  }
+}
+
+// Every allocation fails once.
+static void test_out_of_memory(void) {
+  Fake fake;
+  const size_t before = allocator_bytes();
+  bool failed = true;
+  int claimed = 0;
+  for (int allocations = 0; failed; ++allocations) {
+    make(&fake);
+    const OaqDelegateOptions options = {.builtin = 1, .isa = "auto", .num_threads = 1};
+    TfLiteDelegate* delegate = oaq_delegate_create(&options);
+    allocator_fail_after(allocations);
+    const TfLiteStatus status = delegate->Prepare(&fake.context, delegate);
+    bool prepared = fake.registration.invoke != NULL;
+    CHECK(status == kTfLiteOk || !prepared);
+    if (prepared) {
+      ++claimed;
+      prepared = fake.registration.prepare(&fake.context, &fake.node) == kTfLiteOk;
+    }
+    failed = !allocator_is_to_fail();
+    // An entry can do without its name.
+    CHECK(prepared || failed);
+    allocator_fail_after(-1);
+    if (fake.registration.invoke != NULL) {
+      fake.registration.free(&fake.context, fake.node.user_data);
+    }
+    oaq_delegate_destroy(delegate);
+    CHECK(allocator_bytes() == before);
+  }
+  CHECK(claimed > 1);
+}
+#endif
+
 static char last_error[512];
 
 static void remember(const char* message) {
@@ -563,5 +678,12 @@ int main(void) {
   test_custom_op_with_bad_options_fails();
   test_registration_checks_the_claim();
   test_names_become_valid_json();
+#ifdef OAQ_TEST_THREADS
+  test_interpreters_at_the_same_time();
+#endif
+#ifdef OAQ_TEST_ALLOCATOR
+  test_memory_in_the_plan();
+  test_out_of_memory();
+#endif
   return 0;
 }

@@ -119,6 +119,7 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
   test->input_size = (size_t)(test->batch * test->height * test->width) * params->input_channels;
   test->output_size =
       (size_t)(test->batch * test->output_height * test->output_width) * test->channels;
+  test->params.requantize.reals = test_alloc(test->channels, sizeof(double));
   test->weights = test_alloc(taps * test->channels, 1);
   test->input = test_alloc(test->input_size, 1);
   test->bias = test_alloc(test->channels, sizeof(*test->bias));
@@ -128,11 +129,15 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
   random_codes(random, -test->magnitude, test->magnitude, test->weights, taps * test->channels);
   for (size_t c = 0; c < test->channels; ++c) test->bias[c] = random_int(random, -9999, 9999);
   static const OaqPolicy kPolicies[] = {OAQ_POLICY_AUTO, OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
+  OaqScratch scratch = {0};
   OaqKernels keeping = *kernels;
   keeping.output = keep_sums;
   for (int policy = 0; policy < 3; ++policy) {
-    const OaqPlanner planner = {
-        .policy = kPolicies[policy], .kernels = &keeping, .threads = threads, .any_codes = true};
+    const OaqPlanner planner = {.policy = kPolicies[policy],
+                                .kernels = &keeping,
+                                .threads = threads,
+                                .scratch = &scratch,
+                                .any_codes = true};
     OaqDepthwiseConv2d op;
     CHECK(oaq_depthwise_conv_2d_create(params, test->weights, test->bias, &planner, &op, NULL));
     const size_t tiles = op.summary.tiles_int16 + op.summary.tiles_saturating;
@@ -155,6 +160,8 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
     }
     oaq_depthwise_conv_2d_free(&op);
   }
+  oaq_scratch_free(&scratch);
+  free(test->params.requantize.reals);
   free(test->weights);
   free(test->input);
   free(test->bias);

@@ -37,7 +37,11 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
   const size_t channels = (size_t)random_int(random, 1, (int32_t)per_tile);
   OaqPanels panels;
   CHECK(oaq_panels_init(products, gemm, true, &panels, NULL));
-  CHECK(oaq_panels_reserve(&panels, 1, NULL));
+  OaqScratch scratch = {0};
+  OaqScratchUse use = {.scratch = &scratch, .workers = 1};
+  CHECK(oaq_panels_add(&panels, panels.max_rows, &use.size, NULL));
+  CHECK(oaq_scratch_reserve(&use, NULL));
+  const OaqPanel panel = oaq_panels_at(&panels, oaq_scratch_worker(&use, 0));
   // Often more than the kernel takes at once.
   enum { kMaxRows = 40 };
   const size_t most = panels.max_rows < kMaxRows ? panels.max_rows : kMaxRows;
@@ -67,9 +71,9 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
     const OaqTile* tile = &packed.tiles[0];
     CHECK(tile->int16 == (policy == 0 && gemm->i16 != NULL && summary.tiles_saturating == 0));
     for (size_t m = 0; m < rows; ++m) {
-      memcpy(oaq_panel_row(&panels, &panels.panels[0], m), input + m * products, products);
+      memcpy(oaq_panel_row(&panels, &panel, m), input + m * products, products);
     }
-    const OaqInput read = oaq_panel_finish(&panels, &panels.panels[0], rows, &packed);
+    const OaqInput read = oaq_panel_finish(&panels, &panel, rows, &packed);
     _Alignas(64) int32_t acc[kMaxRows * OAQ_MAX_TILE_CHANNELS];
     if (tile->int16) {
       gemm->i16(rows, &tile->drains, &read.codes, tile->weights, packed.bias_int16, acc);
@@ -79,7 +83,7 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
     check_sums(&weights, rows, input, acc, per_tile);
     oaq_packed_free(&packed);
   }
-  oaq_panels_free(&panels);
+  oaq_scratch_free(&scratch);
   free(codes);
   free(input);
 }

@@ -14,11 +14,15 @@ static const OaqKernels* kernels;
 // None, and pools for which the smallest op is worth sharing out.
 static OaqThreads* pools[3];
 
+// Of all ops, which find in it what others left there.
+static OaqScratch scratch;
+
 static OaqPlanner make_planner(Random* random, OaqPolicy policy) {
   return (OaqPlanner){.policy = policy,
                       .kernels = kernels,
                       .any_codes = random_int(random, 0, 1) == 1,
-                      .threads = pools[random_int(random, 0, 2)]};
+                      .threads = pools[random_int(random, 0, 2)],
+                      .scratch = &scratch};
 }
 
 static OaqRequantize make_requantize(Random* random, size_t channels) {
@@ -307,6 +311,7 @@ int main(void) {
       check_broken_claim(&random);
     }
   }
+  oaq_scratch_free(&scratch);
   for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);
   return 0;
 }

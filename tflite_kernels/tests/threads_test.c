@@ -163,13 +163,15 @@ static OaqDepthwiseConv2dParams depthwise_params(const Shared* shared) {
 static void* run_ops(void* data) {
   const Shared* shared = data;
   OaqThreads* own = oaq_threads_create(3, 1);
+  OaqScratch scratch = {0};
   int8_t output[kSpace];
   const OaqConv2dParams conv = conv_params(shared);
   const OaqDepthwiseConv2dParams depthwise = depthwise_params(shared);
   for (int round = 0; round < 6; ++round) {
     const OaqPlanner planner = {.policy = OAQ_POLICY_INT16,
                                 .kernels = oaq_kernels_find("auto"),
-                                .threads = round % 3 == 0 ? shared->pool : own};
+                                .threads = round % 3 == 0 ? shared->pool : own,
+                                .scratch = &scratch};
     OaqConv2d first;
     OaqDepthwiseConv2d second;
     CHECK(oaq_conv_2d_create(&conv, shared->weights, NULL, &planner, &first, NULL));
@@ -186,6 +188,7 @@ static void* run_ops(void* data) {
     oaq_conv_2d_free(&first);
     oaq_depthwise_conv_2d_free(&second);
   }
+  oaq_scratch_free(&scratch);
   oaq_threads_destroy(own);
   return NULL;
 }

@@ -12,6 +12,13 @@
 #include "tflite/quantize.h"
 #include "tflite/ranges.h"
 
+// The scratch of one graph, whose nodes run one after the other; another interpreter's may run at
+// the same time. The last of its kernels frees it.
+typedef struct SharedScratch {
+  OaqScratch scratch;
+  size_t users;
+} SharedScratch;
+
 // What runs a claimed node: the runtime holds it and frees it with the node. The plan entry belongs
 // to the delegate, which outlives the interpreter.
 typedef struct Kernel {
@@ -19,6 +26,7 @@ typedef struct Kernel {
   OaqQuantize* quantize;  // QUANTIZE, or NULL
   OaqPlanEntry* entry;
   const OaqDelegate* delegate;
+  SharedScratch* scratch;
   // What the node was before. A builtin op goes back to it for shapes that ours does not take.
   void (*free)(TfLiteContext* context, void* buffer);
   TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
@@ -28,12 +36,19 @@ typedef struct Kernel {
   bool given_back;  // for the present shapes
 } Kernel;
 
+static void leave_scratch(SharedScratch* shared) {
+  if (shared == NULL || --shared->users > 0) return;
+  oaq_scratch_free(&shared->scratch);
+  free(shared);
+}
+
 static void kernel_free(TfLiteContext* context, void* buffer) {
   Kernel* kernel = buffer;
   if (kernel == NULL) return;
   if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
   oaq_op_free(kernel->op);
   oaq_quantize_free(kernel->quantize);
+  leave_scratch(kernel->scratch);
   free(kernel);
 }
 
@@ -134,6 +149,7 @@ static void fill_layer(const OaqPlanner* planner, const OaqOp* op, OaqPlanEntry*
   entry->range = op->range;
   entry->checked = op->check_range;
   entry->macs = op->macs;
+  entry->weights_bytes = op->weights_size;
   oaq_plan_reason(planner->policy, has_int16, &entry->summary, entry->reason,
                   sizeof(entry->reason));
 }
@@ -145,7 +161,13 @@ static void fill_entry(const Kernel* kernel) {
   entry->table = kernel->quantize != NULL;
   if (kernel->op != NULL) {
     fill_layer(&kernel->delegate->planner, kernel->op, entry);
+    const OaqScratchUse* use = oaq_op_scratch(kernel->op);
+    entry->packed_bytes = sizeof(*kernel) + oaq_op_bytes(kernel->op);
+    entry->scratch_bytes = oaq_scratch_block_bytes(use->size) * use->workers;
+    entry->workers = use->workers;
   } else {
+    entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->quantize);
+    entry->workers = kernel->quantize->split.workers;
     entry->range = kernel->quantize->range;
     snprintf(entry->reason, sizeof(entry->reason), "%s", oaq_quantize_reason(kernel->quantize));
   }
@@ -153,6 +175,7 @@ static void fill_entry(const Kernel* kernel) {
 
 static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {
   entry->claimed = false;
+  entry->scratch_bytes = 0;
   // A cut message is still a message.
   const size_t length = strlen(error->text);
   memcpy(entry->reason, error->text, length + 1);
@@ -192,8 +215,10 @@ static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
   }
   OaqOptions options;
   if (!oaq_node_options(node, &options, error)) return false;
+  OaqPlanner planner = delegate->planner;
+  planner.scratch = &kernel->scratch->scratch;
   kernel->op = oaq_op_create(context, node->node->inputs, node->node->outputs, &options, range,
-                             false, &delegate->planner, error);
+                             false, &planner, error);
   return kernel->op != NULL;
 }
 
@@ -209,7 +234,8 @@ static bool is_claimed(const OaqGraphNode* node) {
 
 // Plans a node without touching it; `*kernel` is NULL where the runtime keeps it.
 static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
-                              const OaqGraphNode* node, OaqRange range, Kernel** kernel) {
+                              const OaqGraphNode* node, OaqRange range, SharedScratch* scratch,
+                              Kernel** kernel) {
   *kernel = NULL;
   if (is_claimed(node)) {
     ((const Kernel*)node->node->user_data)->entry->outdated = false;
@@ -218,8 +244,10 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
   OaqPlanEntry* entry = add_entry(delegate, context, node);
   if (entry == NULL) return out_of_memory(context);
   OaqError error = {""};
-  Kernel ours = {
-      .entry = entry, .delegate = delegate, .builtin = node->builtin_code != kBuiltinCustom};
+  Kernel ours = {.entry = entry,
+                 .delegate = delegate,
+                 .scratch = scratch,
+                 .builtin = node->builtin_code != kBuiltinCustom};
   if (!claim(delegate, context, node, range, &ours, &error)) {
     bool custom = false;
     if (oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom) {
@@ -235,6 +263,7 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
     return out_of_memory(context);
   }
   **kernel = ours;
+  ++scratch->users;
   fill_entry(*kernel);
   return kTfLiteOk;
 }
@@ -286,6 +315,18 @@ static OaqGraphNode* list_nodes(TfLiteContext* context, size_t* count) {
   return nodes;
 }
 
+// The graph's, which nodes that were claimed before have; NULL where memory is out. The caller is
+// one of its users.
+static SharedScratch* find_scratch(const OaqGraphNode* nodes, size_t count) {
+  SharedScratch* found = NULL;
+  for (size_t i = 0; found == NULL && i < count; ++i) {
+    if (is_claimed(&nodes[i])) found = ((const Kernel*)nodes[i].node->user_data)->scratch;
+  }
+  if (found == NULL) found = calloc(1, sizeof(*found));
+  if (found != NULL) ++found->users;
+  return found;
+}
+
 TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) {
   OaqDelegate* delegate = base->data_;
   for (OaqPlanEntry* entry = delegate->first_entry; entry != NULL; entry = entry->next) {
@@ -295,13 +336,14 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
   OaqGraphNode* nodes = list_nodes(context, &count);
   Kernel** kernels = calloc(count + 1, sizeof(*kernels));
   OaqRange* ranges = nodes != NULL ? oaq_find_input_ranges(context, nodes, count) : NULL;
+  SharedScratch* scratch = nodes != NULL ? find_scratch(nodes, count) : NULL;
   TfLiteStatus status = kTfLiteOk;
-  if (kernels == NULL || ranges == NULL) {
+  if (kernels == NULL || ranges == NULL || scratch == NULL) {
     context->ReportError(context, "oaq: can't read the graph, or out of memory");
     status = kTfLiteError;
   }
   for (size_t i = 0; status == kTfLiteOk && i < count; ++i) {
-    status = plan_node(delegate, context, &nodes[i], ranges[i], &kernels[i]);
+    status = plan_node(delegate, context, &nodes[i], ranges[i], scratch, &kernels[i]);
   }
   // All nodes or none: after an error the runtime may go on with the graph as it was.
   for (size_t i = 0; kernels != NULL && i < count; ++i) {
@@ -312,6 +354,7 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
       kernel_free(context, kernels[i]);
     }
   }
+  leave_scratch(scratch);
   free(ranges);
   free(kernels);
   free(nodes);

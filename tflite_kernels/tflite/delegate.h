@@ -10,7 +10,7 @@
 typedef struct OaqDelegate {
   TfLiteDelegate base;
   bool builtin, profile;
-  OaqPlanner planner;  // owns planner.threads
+  OaqPlanner planner;  // owns planner.threads; scratch is one for each graph
 #ifdef OAQ_COUNT_OVERFLOWS
   OaqOverflows overflows;
 #endif

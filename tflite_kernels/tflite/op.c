@@ -145,11 +145,18 @@ static bool create_fully_connected(OaqOp* op, const OaqTensors* tensors,
                                     &op->core.fully_connected, error);
 }
 
-static bool find_multipliers(OaqOp* op, const OaqTensors* tensors, OaqError* error) {
-  if (!oaq_tensors_multipliers(tensors, op->options.kind, op->reals, error)) return false;
+// Multipliers of the output channels: real, and in fixed point for the convolutions.
+typedef struct Multipliers {
+  double* reals;
+  OaqMultiplier* fixed;
+} Multipliers;
+
+static bool find_multipliers(const OaqOp* op, const OaqTensors* tensors,
+                             const Multipliers* multipliers, OaqError* error) {
+  if (!oaq_tensors_multipliers(tensors, op->options.kind, multipliers->reals, error)) return false;
   for (size_t c = 0; c < tensors->output_channels; ++c) {
     OaqError cause;
-    if (!oaq_quantize_multiplier(op->reals[c], &op->multipliers[c], &cause)) {
+    if (!oaq_quantize_multiplier(multipliers->reals[c], &multipliers->fixed[c], &cause)) {
       return oaq_fail(error, "output '%.120s', channel %zu: %s", oaq_tensor_name(tensors->output),
                       c, cause.text);
     }
@@ -157,18 +164,18 @@ static bool find_multipliers(OaqOp* op, const OaqTensors* tensors, OaqError* err
   return true;
 }
 
-// False leaves nothing but the multipliers to free.
-static bool create_core(OaqOp* op, const OaqTensors* tensors, const OaqPlanner* planner,
-                        OaqError* error) {
+// False leaves nothing to free. The multipliers are not needed afterwards.
+static bool create_core(OaqOp* op, const OaqTensors* tensors, const Multipliers* multipliers,
+                        const OaqPlanner* planner, OaqError* error) {
   OaqRange output;
-  if (!find_multipliers(op, tensors, error)) return false;
+  if (!find_multipliers(op, tensors, multipliers, error)) return false;
   if (!oaq_op_output_range(&op->options, tensors->output, &output)) {
     return oaq_fail(error, "output '%.120s' has scale %g, too small for its activation",
                     oaq_tensor_name(tensors->output), (double)tensors->output->params.scale);
   }
   const OaqRequantize requantize = {
-      .channels = op->options.kind == OAQ_FULLY_CONNECTED ? NULL : op->multipliers,
-      .reals = op->reals,
+      .channels = op->options.kind == OAQ_FULLY_CONNECTED ? NULL : multipliers->fixed,
+      .reals = multipliers->reals,
       .zero_point = tensors->output->params.zero_point,
       .lo = output.lo,
       .hi = output.hi};
@@ -189,32 +196,29 @@ OaqOp* oaq_op_create(const TfLiteContext* context, const TfLiteIntArray* inputs,
                      bool check_range, const OaqPlanner* planner, OaqError* error) {
   OaqTensors tensors;
   if (!oaq_tensors_find(context, inputs, outputs, options->kind, &tensors, error)) return NULL;
+  const size_t channels = tensors.output_channels;
   OaqOp* op = calloc(1, sizeof(*op));
-  OaqMultiplier* multipliers = calloc(tensors.output_channels, sizeof(*multipliers));
-  double* reals = calloc(tensors.output_channels, sizeof(*reals));
-  if (op == NULL || multipliers == NULL || reals == NULL) {
-    free(op);
-    free(multipliers);
-    free(reals);
-    oaq_fail(error, "out of memory for an op with %zu channels", tensors.output_channels);
-    return NULL;
+  const Multipliers multipliers = {.reals = calloc(channels, sizeof(double)),
+                                   .fixed = calloc(channels, sizeof(OaqMultiplier))};
+  bool created = op != NULL && multipliers.reals != NULL && multipliers.fixed != NULL;
+  if (created) {
+    op->options = *options;
+    op->input_index = tensors.input_index;
+    op->output_index = tensors.output_index;
+    op->range = pads(options) ? widen(range, tensors.input->params.zero_point) : range;
+    op->check_range = check_range;
+    created = oaq_count_elements(tensors.weights->dims, &op->weights_size);
+    OaqPlanner own = *planner;
+    own.any_codes = check_range;
+    created = created && create_core(op, &tensors, &multipliers, &own, error);
+  } else {
+    oaq_fail(error, "out of memory for an op with %zu channels", channels);
   }
-  op->options = *options;
-  op->input_index = tensors.input_index;
-  op->output_index = tensors.output_index;
-  op->range = pads(options) ? widen(range, tensors.input->params.zero_point) : range;
-  op->check_range = check_range;
-  op->multipliers = multipliers;
-  op->reals = reals;
-  OaqPlanner own = *planner;
-  own.any_codes = check_range;
-  if (!create_core(op, &tensors, &own, error)) {
-    free(multipliers);
-    free(reals);
-    free(op);
-    return NULL;
-  }
-  return op;
+  free(multipliers.reals);
+  free(multipliers.fixed);
+  if (created) return op;
+  free(op);
+  return NULL;
 }
 
 void oaq_op_free(OaqOp* op) {
@@ -233,8 +237,6 @@ void oaq_op_free(OaqOp* op) {
       oaq_fully_connected_free(&op->core.fully_connected);
       break;
   }
-  free(op->multipliers);
-  free(op->reals);
   free(op);
 }
 
@@ -248,6 +250,32 @@ const OaqPlanSummary* oaq_op_summary(const OaqOp* op) {
       return &op->core.transpose_conv.summary;
     default:
       return &op->core.fully_connected.summary;
+  }
+}
+
+size_t oaq_op_bytes(const OaqOp* op) {
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      return sizeof(*op) + oaq_conv_2d_bytes(&op->core.conv_2d);
+    case OAQ_DEPTHWISE_CONV_2D:
+      return sizeof(*op) + oaq_depthwise_conv_2d_bytes(&op->core.depthwise_conv_2d);
+    case OAQ_TRANSPOSE_CONV:
+      return sizeof(*op) + oaq_transpose_conv_bytes(&op->core.transpose_conv);
+    default:
+      return sizeof(*op) + oaq_fully_connected_bytes(&op->core.fully_connected);
+  }
+}
+
+const OaqScratchUse* oaq_op_scratch(const OaqOp* op) {
+  switch (op->options.kind) {
+    case OAQ_CONV_2D:
+      return &op->core.conv_2d.use;
+    case OAQ_DEPTHWISE_CONV_2D:
+      return &op->core.depthwise_conv_2d.use;
+    case OAQ_TRANSPOSE_CONV:
+      return &op->core.transpose_conv.use;
+    default:
+      return &op->core.fully_connected.use;
   }
 }
 

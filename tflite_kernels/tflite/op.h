@@ -14,11 +14,10 @@
 typedef struct OaqOp {
   OaqOptions options;
   int input_index, output_index;
-  OaqRange range;              // of the input, with the zero point where the op pads
-  int32_t output_batch;        // of TRANSPOSE_CONV, whose output's shape is constant
-  bool check_range;            // range is a claim: scan the input at every invocation
-  double* reals;               // multipliers of the output channels
-  OaqMultiplier* multipliers;  // the same in fixed point, for the convolutions
+  OaqRange range;        // of the input, with the zero point where the op pads
+  int32_t output_batch;  // of TRANSPOSE_CONV, whose output's shape is constant
+  bool check_range;      // range is a claim: scan the input at every invocation
+  size_t weights_size;   // codes in the file
   union {
     OaqConv2d conv_2d;
     OaqDepthwiseConv2d depthwise_conv_2d;
@@ -42,6 +41,12 @@ bool oaq_op_prepare(OaqOp* op, TfLiteContext* context, OaqError* error);
 bool oaq_op_eval(OaqOp* op, TfLiteContext* context, OaqError* error);
 
 const OaqPlanSummary* oaq_op_summary(const OaqOp* op);
+
+// What the op takes, in bytes, all of its allocations but for the scratch.
+size_t oaq_op_bytes(const OaqOp* op);
+
+// Its part of the graph's scratch, for the input's present shape.
+const OaqScratchUse* oaq_op_scratch(const OaqOp* op);
 
 // The lanes' layout on the int16 path; whether the kernels have one.
 const OaqLayout* oaq_op_layout(const OaqOp* op, bool* has_int16);

@@ -98,6 +98,18 @@ static void put_layer(Writer* writer, const OaqPlanEntry* entry) {
   put_range(writer, entry);
 }
 
+static void put_memory(Writer* writer, const OaqPlanEntry* entry) {
+  if (entry->packed_bytes > 0) {
+    put_text(writer, ", \"weights_bytes\": %zu, \"packed_bytes\": %zu", entry->weights_bytes,
+             entry->packed_bytes);
+    put_text(writer, ", \"scratch_bytes\": %zu, \"workers\": %zu", entry->scratch_bytes,
+             entry->workers);
+  } else {
+    put_text(writer, ", \"weights_bytes\": null, \"packed_bytes\": null");
+    put_text(writer, ", \"scratch_bytes\": null, \"workers\": null");
+  }
+}
+
 static void put_profile(Writer* writer, const OaqPlanEntry* entry) {
   if (entry->claimed && entry->profiled) {
     put_text(writer, ", \"invocations\": %llu, \"nanoseconds\": %llu",
@@ -122,6 +134,7 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
   } else {
     put_layer(writer, entry);
   }
+  put_memory(writer, entry);
   put_profile(writer, entry);
   put_text(writer, ", \"reason\": ");
   put_string(writer, entry->reason);

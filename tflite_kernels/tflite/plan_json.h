@@ -23,6 +23,8 @@ typedef struct OaqPlanEntry {
   OaqRange range;
   bool checked;
   uint64_t macs;
+  // What a node takes that was claimed once; scratch while it runs on the kernels.
+  size_t weights_bytes, packed_bytes, scratch_bytes, workers;
   bool profiled;
   uint64_t invocations, nanoseconds;  // where profiled
 } OaqPlanEntry;

@@ -13,6 +13,7 @@ typedef struct State {
   bool valid;      // `options` was read
   OaqError error;  // why not; there is no way to report it before prepare
   OaqOp* op;       // created at the first prepare
+  OaqScratch scratch;
 } State;
 
 static void* init(OaqKind kind, const char* buffer, size_t length) {
@@ -47,7 +48,9 @@ static void* init_transpose_conv(TfLiteContext* context, const char* buffer, siz
 static void free_state(TfLiteContext* context, void* buffer) {
   (void)context;
   State* state = buffer;
-  if (state != NULL) oaq_op_free(state->op);
+  if (state == NULL) return;
+  oaq_op_free(state->op);
+  oaq_scratch_free(&state->scratch);
   free(state);
 }
 
@@ -65,7 +68,8 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteNode* node) {
   if (!state->valid) return report(context, state, &state->error);
   OaqError error;
   if (state->op == NULL) {
-    const OaqPlanner planner = {.policy = OAQ_POLICY_AUTO, .kernels = oaq_kernels_find("auto")};
+    const OaqPlanner planner = {
+        .policy = OAQ_POLICY_AUTO, .kernels = oaq_kernels_find("auto"), .scratch = &state->scratch};
     const OaqRange claim = {state->options.input_lo, state->options.input_hi};
     state->op = oaq_op_create(context, node->inputs, node->outputs, &state->options, claim, true,
                               &planner, &error);

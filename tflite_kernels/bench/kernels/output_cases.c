@@ -25,8 +25,7 @@ static void run_output(const void* data) {
 static bool is_right(const void* data) {
   const Output* output = data;
   for (size_t i = 0; i < kSums; ++i) {
-    if (output->out[i] !=
-        oaq_requantize(&output->stage.requantize, i % kChannels, output->acc[i])) {
+    if (output->out[i] != oaq_output_code(&output->stage, i % kChannels, output->acc[i])) {
       return false;
     }
   }
