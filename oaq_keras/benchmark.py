@@ -107,6 +107,7 @@ class Benchmark:
                     "outputs": mode.outputs,
                     "differing_outputs": mode.differing,
                     "plan": None if mode.plan is None else [vars(entry) for entry in mode.plan],
+                    "memory": None if mode.plan is None else mode.plan.memory().to_dict(),
                 }
                 for mode in self.modes
             ],

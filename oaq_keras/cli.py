@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,10 +173,11 @@ def _inspect(options: argparse.Namespace) -> int:
 
     data = load_bytes(options.model)
     found = inspect_model(data)
-    plan, why_not = _plan(data)
+    plan, why_not = _plan(data, allocate=True)
     if options.json:
         entries = None if plan is None else [vars(entry) for entry in plan]
-        _print_json({**found.to_dict(), "plan": entries, "plan_reason": why_not})
+        memory = None if plan is None else plan.memory().to_dict()
+        _print_json({**found.to_dict(), "plan": entries, "memory": memory, "plan_reason": why_not})
         return OK
     print(f"{options.model}: {found}")
     print()
@@ -183,12 +185,31 @@ def _inspect(options: argparse.Namespace) -> int:
     return OK
 
 
-def _plan(data: bytes, plan: str = "auto", isa: str = "auto") -> tuple[Plan | None, str]:
-    """The plan for this machine, or why there is none; a file is worth a look without it."""
+def _plan(
+    data: bytes, plan: str = "auto", isa: str = "auto", *, allocate: bool = False
+) -> tuple[Plan | None, str]:
+    """The plan for this machine, or why there is none; a file is worth a look without it.
+
+    `allocate` tensors too, which tells MACs and scratch of the shapes that the file has.
+    """
     try:
+        from ai_edge_litert import interpreter as litert
+
         from oaq_keras.runtime import Interpreter
 
-        return Interpreter(model_content=data, builtin=True, plan=plan, isa=isa).plan(), ""
+        # LiteRT's own delegates know nothing of the plan, and say that they are there.
+        resolver = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        made = Interpreter(
+            model_content=data,
+            builtin=True,
+            plan=plan,
+            isa=isa,
+            experimental_op_resolver_type=resolver,
+        )
+        if allocate:
+            with suppress(ValueError, RuntimeError):
+                made.allocate_tensors()
+        return made.plan(), ""
     except (OaqError, OSError, ValueError, RuntimeError, ImportError) as error:
         return None, " ".join(str(error).split())
 

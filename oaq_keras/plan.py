@@ -45,6 +45,44 @@ class PlanEntry:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Bytes that the kernels take beside the file and the runtime's tensors.
+
+    Attributes:
+      weights: int8 codes of the layers that were taken over, in the file.
+      packed: what their operators keep: the weights in the kernels' order, biases, multipliers,
+        drain lists, start values, tables.
+      scratch: what the operators of a subgraph share, one block for each thread as large as the
+        largest of them asks for; 0 before the tensors are allocated.
+    """
+
+    weights: int
+    packed: int
+    scratch: int
+
+    @property
+    def extra(self) -> int:
+        """All of it."""
+        return self.packed + self.scratch
+
+    @property
+    def ratio(self) -> float | None:
+        """The same by the weights, None where there are none."""
+        return self.extra / self.weights if self.weights else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**vars(self), "extra": self.extra, "ratio": self.ratio}
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.weights:,} bytes of int8 weights take {self.packed:,} packed and "
+            f"{self.scratch:,} of scratch"
+        )
+        return text if self.ratio is None else f"{text}, {self.ratio:.2f} times as many in all"
+
+
+@dataclass(frozen=True)
 class Plan:
     """The entries of a plan in execution order; `str()` is a table, with times where profiled."""
 
@@ -58,6 +96,20 @@ class Plan:
 
     def __getitem__(self, index: int) -> PlanEntry:
         return self.entries[index]
+
+    def memory(self) -> Memory:
+        """What the operators that were taken over need, for the present shapes."""
+        blocks: dict[tuple[int, int], int] = {}
+        for entry in self.entries:
+            for worker in range(entry.workers or 0):
+                size = (entry.scratch_bytes or 0) // (entry.workers or 1)
+                block = entry.subgraph, worker
+                blocks[block] = max(blocks.get(block, 0), size)
+        return Memory(
+            weights=sum(entry.weights_bytes or 0 for entry in self.entries),
+            packed=sum(entry.packed_bytes or 0 for entry in self.entries),
+            scratch=sum(blocks.values()),
+        )
 
     def to_json(self, indent: int | None = None) -> str:
         """The plan as JSON text, in the form of docs/format.md."""
@@ -101,13 +153,16 @@ class Plan:
         table = format_table((*headings, "range", *["us"] * profiled, "reason"), rows)
         known = [entry for entry in self.entries if entry.macs]
         total = sum(entry.macs or 0 for entry in known)
+        memory = self.memory()
+        if memory.packed:
+            table += f"\n\nmemory: {memory}"
         if not total:
             return table
         shares = ", ".join(
             f"{sum(e.macs or 0 for e in known if e.runs == runs) / total:.1%} {runs}"
             for runs in ("int16", "exact", "stock")
         )
-        return f"{table}\n\nlayers by share of {total:,} MACs: {shares}"
+        return f"{table}\nlayers by share of {total:,} MACs: {shares}"
 
 
 def _cell(value: int | None) -> str:

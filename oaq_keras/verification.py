@@ -385,6 +385,8 @@ def _check_table(recoding: Recoding, entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"{recoding.name}: the plan has range {entry['range']}"
     if entry["macs"] != 0:
         yield f"{recoding.name}: the plan has {entry['macs']} MACs, a table has none"
+    if entry["weights_bytes"] != 0 or entry["packed_bytes"] < 256:
+        yield f"{recoding.name}: the plan has no 256 codes, or weights"
     for field in _OF_LAYERS:
         if entry[field] is not None:
             yield f"{recoding.name}: the plan has {_words(field)} {entry[field]}, a table has none"
@@ -396,6 +398,8 @@ def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]
         return
     if entry["runs"] == "stock" and entry["isa"] is not None:
         yield f"{layer.name}: left to the runtime, though the plan has kernels of {entry['isa']}"
+    if entry["isa"] is not None:
+        yield from _check_memory(layer, entry)
     if entry["runs"] != "int16":
         return  # exact sums need no proof
     if list(entry["range"]) != [layer.low, layer.high]:
@@ -418,6 +422,21 @@ def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]
         )
     if entry["never_drained"] != (drains == len(tiles)):
         yield f"{layer.name}: never drained is {entry['never_drained']}, found {drains} drains"
+
+
+def _check_memory(layer: Bound, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Every code of the file is kept, in tiles of whole channels.
+
+    What else the kernels keep, and their scratch, which depends on the inputs' shapes, are no part
+    of the proof.
+    """
+    codes = sum(len(row) for matrix in layer.matrices for row in matrix)
+    if entry["weights_bytes"] != codes:
+        yield f"{layer.name}: the plan has {entry['weights_bytes']} weights, found {codes}"
+    width = entry["tile_channels"]
+    least = sum(-(-len(matrix) // width) * width * len(matrix[0]) for matrix in layer.matrices)
+    if entry["packed_bytes"] < least:
+        yield f"{layer.name}: {entry['packed_bytes']} bytes packed, {least} are needed"
 
 
 def _pairs_of_taps(height: int, width: int) -> list[int]:

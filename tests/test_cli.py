@@ -134,6 +134,11 @@ class TestInspect:
         found = json.loads(capsys.readouterr().out)
         assert found["plan_reason"] == ""
         assert sum(entry["runs"] in ("int16", "exact") for entry in found["plan"]) == 5
+        memory = found["memory"]
+        assert memory["extra"] == memory["packed"] + memory["scratch"]
+        assert memory["scratch"] > 0
+        assert cli.main(["inspect", str(proven)]) == cli.OK
+        assert f"memory: {memory['weights']:,} bytes of int8" in capsys.readouterr().out
 
     def test_edited_certificate_is_named(
         self, refused: Path, proven: Path, capsys: pytest.CaptureFixture[str]

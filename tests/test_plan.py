@@ -25,6 +25,10 @@ INT16 = {
     "macs": 589824,
     "range": [0, 127],
     "range_source": "graph",
+    "weights_bytes": 2304,
+    "packed_bytes": 4036,
+    "scratch_bytes": 18575,
+    "workers": 1,
     "invocations": None,
     "nanoseconds": None,
     "reason": "1 tile at T = 2",
@@ -48,6 +52,8 @@ def test_table() -> None:
     for cell in ("3 of 4", "0..127", "1 tile at T = 2", "never drained", "not ours"):
         assert cell in text
     assert "1,179,648 MACs: 100.0% int16, 0.0% exact, 0.0% stock" in text
+    memory = "4,608 bytes of int8 weights take 8,072 packed and 18,575 of scratch, 5.78 times"
+    assert f"memory: {memory} as many in all" in text
     assert str(Plan(())).startswith("op")
 
 

@@ -360,6 +360,8 @@ def test_python_requantizes_as_the_reference(given: str, made: str) -> None:
         ("range", (-6, 20), "the plan has range (-6, 20)"),
         ("range", None, "the plan has range None"),
         ("macs", 1, "the plan has 1 MACs, a table has none"),
+        ("weights_bytes", 1, "the plan has no 256 codes, or weights"),
+        ("packed_bytes", 255, "the plan has no 256 codes, or weights"),
         ("isa", "avx2", "the plan has isa avx2, a table has none"),
         ("tiles_int16", 0, "the plan has tiles int16 0, a table has none"),
         ("op", 0, "op 0: the plan runs it by table, the file has no 8-bit QUANTIZE"),

@@ -16,6 +16,7 @@ import pytest
 
 from oaq_keras import library
 from oaq_keras.errors import LibraryError
+from oaq_keras.plan import Plan
 from oaq_keras.rewrite import to_custom_ops
 from tests.matrix import fetch
 from tests.models import small_network
@@ -121,9 +122,16 @@ def test_figures_of_every_mode(command: list[str], threads: str) -> None:
         assert 0 < mode["least_ms"] <= low <= mode["median_ms"] <= high
         assert mode["runs"] == 3
         assert (mode["plan"] is not None) == mode["mode"].startswith("oaq")
+        assert (mode["memory"] is None) == (mode["plan"] is None)
     profiled = [entry for entry in found["modes"][2]["plan"] if entry["runs"] != "stock"]
     assert len(profiled) == 5
     assert all(entry["invocations"] == 4 for entry in profiled)
+    # The same sums as in Python.
+    memory = Plan.from_json(json.dumps(found["modes"][2]["plan"])).memory()
+    given = found["modes"][2]["memory"]
+    sums = (memory.weights, memory.packed, memory.scratch)
+    assert (given["weights"], given["packed"], given["scratch"]) == sums
+    assert given["ratio"] == pytest.approx(memory.ratio, abs=1e-4)
 
 
 def test_stops_after_some_seconds(command: list[str]) -> None:
@@ -137,7 +145,8 @@ def test_markdown_names_what_times_depend_on(command: list[str]) -> None:
     lines = [line for line in done.stdout.splitlines() if line]
     tables = [line for line in lines if not line.startswith("Operators")]
     assert all(line.startswith("|") and line.endswith("|") for line in tables)
-    for name in ("board", "CPU", "governor", "kernel", "runtime", "oaq", "threads", "stock / mode"):
+    names = ("board", "CPU", "governor", "kernel", "runtime", "oaq", "threads", "stock / mode")
+    for name in (*names, "mode        | weights bytes"):
         assert f"| {name}" in done.stdout
     assert "DEPTHWISE_CONV_2D" in done.stdout
 

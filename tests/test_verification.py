@@ -218,6 +218,10 @@ def test_a_plan_need_not_take_a_layer_but_has_to_know_it() -> None:
     assert verify(SMALL, {"scalar": [{**plan[0], "runs": "exact"}, *plan[1:]]}) == []
     (problem,) = verify(SMALL, {"scalar": [{**plan[0], "runs": "stock"}, *plan[1:]]})
     assert problem == "scalar: first: left to the runtime, though the plan has kernels of scalar"
+    for memory in ({"weights_bytes": plan[0]["weights_bytes"] - 1}, {"packed_bytes": 99}):
+        for runs in ("int16", "exact"):
+            (problem,) = verify(SMALL, {"scalar": [{**plan[0], **memory, "runs": runs}, *plan[1:]]})
+            assert "weights, found" in problem or "99 bytes packed" in problem
     (problem,) = verify(SMALL, {"scalar": plan[1:]})
     assert problem == "scalar: first: missing from the plan"
     (problem,) = verify(SMALL, {"scalar": [*plan, {**plan[0], "op": 99}]})

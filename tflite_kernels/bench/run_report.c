@@ -2,6 +2,7 @@
 #include "bench/run_report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/fail.h"
@@ -99,6 +100,76 @@ static int string_length(const char* text) {
   return length;
 }
 
+// A number of an entry, 0 where it is null.
+static size_t size_in(const char* entry, const char* end, const char* key) {
+  const char* found = value_of(entry, end, key);
+  size_t value = 0;
+  return found != NULL && sscanf(found, "%zu", &value) == 1 ? value : 0;
+}
+
+typedef struct Memory {
+  size_t weights, packed, scratch;  // bytes
+} Memory;
+
+// What the plan says of a subgraph's nodes; returns the number of the next subgraph, or -1. A
+// worker's scratch is as large as the largest of what the nodes ask for.
+static int add_memory(const char* plan, int subgraph, Memory* memory) {
+  static const char kEntry[] = "{\"subgraph\": ";
+  int next_subgraph = -1;
+  size_t most = 1;
+  for (size_t worker = 0; most > 0; ++worker) {
+    most = 0;
+    for (const char* entry = strstr(plan, kEntry); entry != NULL;) {
+      const char* next = strstr(entry + 1, kEntry);
+      const char* end = next != NULL ? next : entry + strlen(entry);
+      const int found = atoi(entry + strlen(kEntry));
+      const size_t workers = size_in(entry, end, "\"workers\": ");
+      if (found == subgraph && worker == 0) {
+        memory->weights += size_in(entry, end, "\"weights_bytes\": ");
+        memory->packed += size_in(entry, end, "\"packed_bytes\": ");
+      }
+      if (found == subgraph && worker < workers) {
+        const size_t each = size_in(entry, end, "\"scratch_bytes\": ") / workers;
+        most = each > most ? each : most;
+      }
+      if (found > subgraph && (next_subgraph < 0 || found < next_subgraph)) next_subgraph = found;
+      entry = next;
+    }
+    memory->scratch += most;
+  }
+  return next_subgraph;
+}
+
+static Memory memory_of(const char* plan) {
+  Memory memory = {0, 0, 0};
+  for (int subgraph = 0; subgraph >= 0;) subgraph = add_memory(plan, subgraph, &memory);
+  return memory;
+}
+
+static double extra_by_weights(const Memory* memory) {
+  const size_t extra = memory->packed + memory->scratch;
+  return memory->weights > 0 ? (double)extra / (double)memory->weights : 0;
+}
+
+static void print_memory(const RunReport* report) {
+  const Style style = style_of(report);
+  bool first = true;
+  for (size_t i = 0; i < report->num_results; ++i) {
+    if (report->results[i].plan == NULL) continue;
+    const Memory memory = memory_of(report->results[i].plan);
+    if (first) {
+      printf("\n%s%-11s%s%13s%s%12s%s%13s%s%10s%s", style.start, "mode", style.between,
+             "weights bytes", style.between, "packed bytes", style.between, "scratch bytes",
+             style.between, "by weights", style.end);
+      if (report->options->markdown) fputs("|---|---:|---:|---:|---:|\n", stdout);
+    }
+    first = false;
+    printf("%s%-11s%s%13zu%s%12zu%s%13zu%s%9.2fx%s", style.start, report->results[i].mode->name,
+           style.between, memory.weights, style.between, memory.packed, style.between,
+           memory.scratch, style.between, extra_by_weights(&memory), style.end);
+  }
+}
+
 static void print_profile(const RunReport* report, const ModeResult* result) {
   const Style style = style_of(report);
   printf("\nOperators on our kernels, mode %s, mean of all runs, warm-up included:\n\n",
@@ -134,6 +205,7 @@ static void print_profile(const RunReport* report, const ModeResult* result) {
 void run_report_print(const RunReport* report) {
   print_facts(report);
   print_times(report);
+  print_memory(report);
   for (size_t i = 0; i < report->num_results; ++i) {
     const ModeResult* result = &report->results[i];
     if (report->options->profile && result->plan != NULL) print_profile(report, result);
@@ -167,8 +239,16 @@ static void write_mode(FILE* file, const RunReport* report, const ModeResult* re
   fprintf(file, "     \"quartiles_ms\": [%.6f, %.6f], \"least_ms\": %.6f, \"ratio\": %.6f,\n",
           seconds->lower_quartile * 1e3, seconds->upper_quartile * 1e3, seconds->least * 1e3,
           ratio(report, result));
-  fprintf(file, "     \"output_bytes\": %zu, \"differing_bytes\": %zu, \"plan\": %s}",
-          result->output_bytes, result->differing, result->plan != NULL ? result->plan : "null");
+  fprintf(file, "     \"output_bytes\": %zu, \"differing_bytes\": %zu, \"memory\": ",
+          result->output_bytes, result->differing);
+  if (result->plan != NULL) {
+    const Memory memory = memory_of(result->plan);
+    fprintf(file, "{\"weights\": %zu, \"packed\": %zu, \"scratch\": %zu, \"ratio\": %.4f}",
+            memory.weights, memory.packed, memory.scratch, extra_by_weights(&memory));
+  } else {
+    fputs("null", file);
+  }
+  fprintf(file, ",\n     \"plan\": %s}", result->plan != NULL ? result->plan : "null");
 }
 
 bool run_report_write_json(const RunReport* report, const char* path) {

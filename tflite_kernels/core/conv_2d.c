@@ -63,8 +63,10 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
       pack_groups(op, weights, bias, planner, &wide, error) &&
       oaq_panels_init(products_of(params), gemm, wide, &op->panels, error);
   if (created && op->path == OAQ_CONV_LINES) {
+    // Tiles that are not int16 are all wide, or none is.
+    const bool narrow = !wide || op->summary.tiles_int16 > 0;
     created = oaq_image_lines_init(&params->height, &params->width, params->input_channels, gemm,
-                                   wide, &op->lines, error);
+                                   narrow, wide, &op->lines, error);
   }
   if (!created) oaq_conv_2d_free(op);
   return created;

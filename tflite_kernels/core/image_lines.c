@@ -9,7 +9,8 @@
 enum { kCopyBytes = 64 * 1024 };
 
 bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
-                          const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error) {
+                          const OaqGemm* gemm, bool narrow, bool wide, OaqImageLines* lines,
+                          OaqError* error) {
   const size_t segment = (size_t)width->filter * channels;
   const size_t step = oaq_layout_step(gemm->layout);
   const size_t count = (size_t)height->filter;
@@ -20,6 +21,7 @@ bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_
                            .wide_offsets = calloc(count, sizeof(*lines->wide_offsets)),
                            .segment_steps = segment % step == 0 ? segment / step : 0,
                            // Gathered rows are widened where they go.
+                           .narrow = narrow || segment % step != 0,
                            .wide = wide && segment % step == 0};
   if (lines->offsets == NULL || lines->wide_offsets == NULL) {
     oaq_image_lines_free(lines);
@@ -63,7 +65,8 @@ bool oaq_image_lines_reshape(OaqImageLines* lines, size_t most, size_t columns, 
     ++lines->max_lines;
     copied = more;
   }
-  fits = fits && oaq_scratch_add(copied + OAQ_ROW_SLACK, 1, size, &lines->codes_offset) &&
+  const size_t codes = lines->narrow ? copied : lines->pitch;
+  fits = fits && oaq_scratch_add(codes + OAQ_ROW_SLACK, 1, size, &lines->codes_offset) &&
          (!lines->wide || oaq_scratch_add(copied, sizeof(int16_t), size, &lines->wide_offset));
   if (!fits) return oaq_fail(error, "lines of %zu outputs are too long", columns);
   for (size_t i = 0; i < (size_t)lines->height.filter; ++i) {
@@ -101,11 +104,12 @@ void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,
   const size_t seen = seen_lines(&lines->height, count);
   const int64_t top = (int64_t)first * lines->height.stride - image->pad_top;
   for (size_t i = 0; i < seen; ++i) {
-    copy_line(lines, image, top + (int64_t)i, shift, copy->codes + i * lines->pitch);
-  }
-  // Shifted codes are not negative.
-  for (size_t i = 0; copy->wide != NULL && i < seen * lines->pitch; ++i) {
-    copy->wide[i] = copy->codes[i];
+    uint8_t* line = copy->codes + (lines->narrow ? i * lines->pitch : 0);
+    copy_line(lines, image, top + (int64_t)i, shift, line);
+    if (copy->wide == NULL) continue;
+    // Shifted codes are not negative.
+    int16_t* wide = copy->wide + i * lines->pitch;
+    for (size_t k = 0; k < lines->pitch; ++k) wide[k] = line[k];
   }
 }
 

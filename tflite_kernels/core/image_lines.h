@@ -19,8 +19,8 @@ typedef struct OaqImage {
 
 // A worker's copy.
 typedef struct OaqLineCopy {
-  uint8_t* codes;
-  int16_t* wide;  // NULL where no tile wants it
+  uint8_t* codes;  // the last line alone where all tiles are wide
+  int16_t* wide;   // NULL where no tile wants it
 } OaqLineCopy;
 
 typedef struct OaqImageLines {
@@ -29,7 +29,7 @@ typedef struct OaqImageLines {
   size_t* offsets;       // [height.filter]: of a row's segments, in codes
   size_t* wide_offsets;  // the same in bytes of the wide copy
   size_t segment_steps;  // 0: segments are no whole steps, rows have to be gathered from the copy
-  bool wide;
+  bool narrow, wide;     // what tiles read
   // For the shape.
   size_t pitch;                      // codes in a copied line
   size_t max_lines;                  // of outputs, that one copy is for
@@ -43,8 +43,10 @@ static inline bool oaq_image_lines_fit(const OaqWindow* height, const OaqWindow*
   return width->dilation == 1 && height->dilation <= 4;
 }
 
+// `narrow` and `wide`: some tile is so.
 bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_t channels,
-                          const OaqGemm* gemm, bool wide, OaqImageLines* lines, OaqError* error);
+                          const OaqGemm* gemm, bool narrow, bool wide, OaqImageLines* lines,
+                          OaqError* error);
 
 void oaq_image_lines_free(OaqImageLines* lines);
 

@@ -31,14 +31,14 @@ void allocator_fail_after(int allocations) { left = allocations; }
 
 int allocator_is_to_fail(void) { return left >= 0; }
 
-static bool fails(void) { return left >= 0 && left-- == 0; }
+static bool fails(void) { return left >= 0 && atomic_fetch_sub(&left, 1) == 0; }
 
 void* __wrap_malloc(size_t size) {
   if (fails() || size > SIZE_MAX - kHeader) return NULL;
   char* memory = __real_malloc(size + kHeader);
   if (memory == NULL) return NULL;
   memcpy(memory, &size, sizeof(size));
-  const size_t now = held += size;
+  const size_t now = atomic_fetch_add(&held, size) + size;
   if (now > peak) peak = now;
   // What the allocator gives is undefined.
   memset(memory + kHeader, 0xA5, size);
@@ -69,6 +69,6 @@ void* __wrap_realloc(void* memory, size_t size) {
 
 void __wrap_free(void* memory) {
   if (memory == NULL) return;
-  held -= size_of(memory);
+  atomic_fetch_sub(&held, size_of(memory));
   __real_free((char*)memory - kHeader);
 }

@@ -245,7 +245,7 @@ static void test_quantize(void) {
                     "\"range_source\": \"graph\", \"weights_bytes\": 0, \"packed_bytes\": "));
   make_quantize(&fake);
   CHECK(delegate_to(&fake,
-                    "\"scratch_bytes\": 0, \"workers\": 0, \"invocations\": null, "
+                    "\"scratch_bytes\": null, \"workers\": null, \"invocations\": null, "
                     "\"nanoseconds\": null, \"reason\": \"top bits of the codes flipped\""));
   CHECK(fake.dims[kOutput].data[3] == 3 && fake.tensors[kOutput].bytes == 96);
   for (size_t i = 0; i < 96; ++i) CHECK((fake.output[i] ^ fake.input[i]) == -128);

@@ -189,7 +189,7 @@ static void fill_entry(const Kernel* kernel) {
 
 static void leave_entry(OaqPlanEntry* entry, const OaqError* error) {
   entry->claimed = false;
-  entry->scratch_bytes = 0;
+  entry->workers = 0;
   // A cut message is still a message.
   const size_t length = strlen(error->text);
   memcpy(entry->reason, error->text, length + 1);

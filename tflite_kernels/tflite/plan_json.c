@@ -102,10 +102,13 @@ static void put_memory(Writer* writer, const OaqPlanEntry* entry) {
   if (entry->packed_bytes > 0) {
     put_text(writer, ", \"weights_bytes\": %zu, \"packed_bytes\": %zu", entry->weights_bytes,
              entry->packed_bytes);
+  } else {
+    put_text(writer, ", \"weights_bytes\": null, \"packed_bytes\": null");
+  }
+  if (entry->workers > 0) {
     put_text(writer, ", \"scratch_bytes\": %zu, \"workers\": %zu", entry->scratch_bytes,
              entry->workers);
   } else {
-    put_text(writer, ", \"weights_bytes\": null, \"packed_bytes\": null");
     put_text(writer, ", \"scratch_bytes\": null, \"workers\": null");
   }
 }

@@ -24,7 +24,7 @@ typedef struct OaqPlanEntry {
   OaqRange range;
   bool checked;
   uint64_t macs;
-  // What a node takes that was claimed once; scratch while it runs on the kernels.
+  // What a node takes that was claimed once; scratch while it runs on the kernels, 0 workers else.
   size_t weights_bytes, packed_bytes, scratch_bytes, workers;
   bool profiled;
   uint64_t invocations, nanoseconds;  // where profiled
