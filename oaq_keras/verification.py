@@ -23,14 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from oaq_keras.verification_file import certificate_of, read
-from oaq_keras.verification_graph import (
-    Layer,
-    Recoding,
-    Skipped,
-    additions_of,
-    layers_of,
-    recodings_of,
-)
+from oaq_keras.verification_graph import Layer, Recoding, Skipped, layers_of, recodings_of
 
 _PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2, "broadcast": 1}
 _TARGETS = ("c8", "c4", "channel")
@@ -238,7 +231,7 @@ def verify(path: str | Path | bytes, plans: Mapping[str, Iterable[Any]] | None =
     certificate = certificate_of(model)
     problems = [] if certificate is None else [*_check_certificate(certificate, found, skipped)]
     for isa, plan in (plans or {}).items():
-        disagreements = _check_plan(plan, found, recodings_of(model), additions_of(model))
+        disagreements = _check_plan(plan, found, recodings_of(model))
         problems += [f"{isa}: {disagreement}" for disagreement in disagreements]
     return problems
 
@@ -337,10 +330,7 @@ def _show(value: Any) -> str:
 
 
 def _check_plan(
-    plan: Iterable[Any],
-    layers: list[Bound],
-    recodings: list[Recoding],
-    additions: list[tuple[int, int]],
+    plan: Iterable[Any], layers: list[Bound], recodings: list[Recoding]
 ) -> Iterator[str]:
     entries = {}
     for entry in plan:
@@ -356,27 +346,11 @@ def _check_plan(
         if entry is not None and entry["runs"] == "table":
             del entries[recoding.subgraph, recoding.op]
             yield from _check_table(recoding, entry)
-    for place in additions:
-        entry = entries.get(place)
-        if entry is not None and entry["runs"] == "elementwise":
-            del entries[place]
-            yield from _check_addition(entry)
     for entry in entries.values():
         if entry["runs"] == "table":
             yield f"op {entry['op']}: the plan runs it by table, the file has no 8-bit QUANTIZE"
-        elif entry["runs"] == "elementwise":
-            yield f"op {entry['op']}: the plan runs it elementwise, the file has no int8 ADD"
         elif entry["runs"] != "stock":
             yield f"op {entry['op']}: the plan runs it {entry['runs']}, the file has no int8 layer"
-
-
-def _check_addition(entry: Mapping[str, Any]) -> Iterator[str]:
-    """What adds tensors has no products, and rests on no range."""
-    if entry["macs"] != 0:
-        yield f"op {entry['op']}: the plan has {entry['macs']} MACs, an ADD has none"
-    for field in (*_OF_LAYERS, "range", "range_source"):
-        if entry[field] is not None:
-            yield f"op {entry['op']}: the plan has {_words(field)} {entry[field]}, an ADD has none"
 
 
 def _check_table(recoding: Recoding, entry: Mapping[str, Any]) -> Iterator[str]:

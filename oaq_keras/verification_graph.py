@@ -90,27 +90,6 @@ class Recoding:
     high: int
 
 
-def additions_of(model: Any) -> list[tuple[int, int]]:
-    """Subgraph and position of each ADD of int8 tensors.
-
-    Raises:
-      ModelFileError: fields contradict each other.
-    """
-    try:
-        return [
-            (position, op)
-            for position, graph in enumerate(model.subgraphs)
-            for op, operator in enumerate(graph.operators)
-            if kind_of(model, operator) == "ADD"
-            and all(
-                index >= 0 and graph.tensors[index].type == schema.TensorType.INT8
-                for index in (*operator.inputs, *operator.outputs)
-            )
-        ]
-    except Exception as error:  # as in layers_of
-        raise _damaged(error) from error
-
-
 def recodings_of(model: Any) -> list[Recoding]:
     """The QUANTIZE operators of a model between 8-bit tensors.
 

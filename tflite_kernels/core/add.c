@@ -2,6 +2,7 @@
 #include "core/add.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "core/size.h"
 
@@ -39,9 +40,10 @@ static bool create_stage(const OaqAddParams* params, double sum_scale, OaqAdd* o
   if (!quantize_below_one(sum_scale / ((1 << 20) * params->output_scale), &multiplier, error)) {
     return false;
   }
-  OaqMultiplier multipliers[kChannels];
-  for (size_t c = 0; c < kChannels; ++c) multipliers[c] = multiplier;
-  const OaqRequantize requantize = {.channels = multipliers,
+  op->multipliers = calloc(kChannels, sizeof(*op->multipliers));
+  if (op->multipliers == NULL) return oaq_fail(error, "out of memory");
+  for (size_t c = 0; c < kChannels; ++c) op->multipliers[c] = multiplier;
+  const OaqRequantize requantize = {.channels = op->multipliers,
                                     .zero_point = params->output_zero_point,
                                     .lo = params->lo,
                                     .hi = params->hi};
@@ -61,50 +63,51 @@ bool oaq_add_create(const OaqAddParams* params, const OaqKernels* kernels, OaqTh
     if (!quantize_below_one(params->scales[i] / sum_scale, &multiplier, error)) return false;
     op->inputs[i] = input_of(multiplier, zero_point);
   }
-  return create_stage(params, sum_scale, op, error);
+  if (create_stage(params, sum_scale, op, error)) return true;
+  oaq_add_free(op);
+  return false;
 }
 
 void oaq_add_free(OaqAdd* op) {
   oaq_output_stage_free(&op->stage);
+  free(op->multipliers);
   *op = (OaqAdd){0};
-}
-
-size_t oaq_add_bytes(const OaqAdd* op) { return op->stage.bytes; }
-
-OaqSplit oaq_add_split(const OaqAdd* op, size_t count) {
-  return oaq_split(op->threads, oaq_ceil_div(count, kSums), SIZE_MAX, 1, 1, kSums * kAddWork);
 }
 
 typedef struct Run {
   const OaqAdd* op;
-  const OaqSplit* split;
-  size_t count;
+  size_t count, part_size;
   const int8_t *a, *b;
   int8_t* out;
 } Run;
 
-static void add(const OaqAdd* op, size_t count, const int8_t* a, const int8_t* b, int8_t* out) {
-  _Alignas(64) int32_t sums[kSums];
-  op->kernels->add_sums(count, op->inputs, a, b, sums);
-  const size_t done = count / kChannels * kChannels;
-  op->kernels->output(&op->stage, 0, kChannels, count / kChannels, sums, kChannels, out, kChannels);
-  if (done == count) return;
-  op->kernels->output(&op->stage, 0, count - done, 1, sums + done, kChannels, out + done,
-                      kChannels);
-}
-
-static void run_part(void* data, size_t index, size_t worker) {
+static void run_part(void* data, size_t part, size_t worker) {
   (void)worker;
   const Run* run = data;
-  const OaqPart part = oaq_split_part(run->split, index);
-  for (size_t row = part.first_row; row < part.first_row + part.rows; ++row) {
-    const size_t i = row * kSums;
-    add(run->op, oaq_min_size(kSums, run->count - i), run->a + i, run->b + i, run->out + i);
+  const OaqKernels* kernels = run->op->kernels;
+  const size_t end = oaq_min_size((part + 1) * run->part_size, run->count);
+  _Alignas(64) int32_t sums[kSums];
+  for (size_t i = part * run->part_size; i < end; i += kSums) {
+    const size_t count = oaq_min_size(kSums, end - i);
+    kernels->add_sums(count, run->op->inputs, run->a + i, run->b + i, sums);
+    const size_t rows = count / kChannels;
+    const size_t rest = count % kChannels;
+    const OaqOutputStage* stage = &run->op->stage;
+    kernels->output(stage, 0, kChannels, rows, sums, kChannels, run->out + i, kChannels);
+    if (rest > 0) {
+      const size_t done = rows * kChannels;
+      kernels->output(stage, 0, rest, 1, sums + done, kChannels, run->out + i + done, kChannels);
+    }
   }
 }
 
-void oaq_add_run(const OaqAdd* op, const OaqSplit* split, size_t count, const int8_t* a,
-                 const int8_t* b, int8_t* out) {
-  Run run = {op, split, count, a, b, out};
-  oaq_threads_run(op->threads, split->workers, split->parts, run_part, &run);
+void oaq_add_run(const OaqAdd* op, size_t count, const int8_t* a, const int8_t* b, int8_t* out) {
+  const size_t threads = oaq_threads_count(op->threads);
+  const size_t worth = count / (oaq_threads_part_macs(op->threads) / kAddWork + 1);
+  const size_t parts = threads == 1 || worth < 2 ? 1 : oaq_min_size(worth, 2 * threads);
+  const size_t part_size = oaq_ceil_div(oaq_ceil_div(count, parts), kSums) * kSums;
+  if (count == 0) return;
+  Run run = {op, count, part_size, a, b, out};
+  oaq_threads_run(op->threads, parts == 1 ? 1 : threads, oaq_ceil_div(count, part_size), run_part,
+                  &run);
 }

@@ -4,7 +4,7 @@
 
 #include "core/kernels.h"
 #include "core/output_stage.h"
-#include "core/split.h"
+#include "core/threads.h"
 
 // ADD of two int8 tensors of one shape, to the bit as TFLite's reference kernel: each code less its
 // zero point, times 2^20, is scaled to the sum's scale, twice the larger one of the inputs; the sum
@@ -32,14 +32,7 @@ bool oaq_add_create(const OaqAddParams* params, const OaqKernels* kernels, OaqTh
                     OaqAdd* op, OaqError* error);
 void oaq_add_free(OaqAdd* op);
 
-// What `op` points at, in bytes.
-size_t oaq_add_bytes(const OaqAdd* op);
-
-OaqSplit oaq_add_split(const OaqAdd* op, size_t count);
-
-// out[i] = code of a[i] + b[i] for i < count; `split` is of that count. `out` may be one of the
-// inputs.
-void oaq_add_run(const OaqAdd* op, const OaqSplit* split, size_t count, const int8_t* a,
-                 const int8_t* b, int8_t* out);
+// out[i] = code of a[i] + b[i]; `out` may be one of the inputs.
+void oaq_add_run(const OaqAdd* op, size_t count, const int8_t* a, const int8_t* b, int8_t* out);
 
 #endif  // OAQ_CORE_ADD_H_

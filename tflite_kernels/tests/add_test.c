@@ -67,15 +67,14 @@ static void check_isa(const char* isa) {
     }
     // All pairs of codes, or a few that are no whole rows.
     const size_t count = round % 3 == 2 ? (size_t)random_int(&random, 0, 100) : kPairs;
-    const OaqSplit split = oaq_add_split(&op, count);
     memset(out, 0x55, kPairs + 1);
-    oaq_add_run(&op, &split, count, codes, codes + kPairs, out);
+    oaq_add_run(&op, count, codes, codes + kPairs, out);
     CHECK(out[count] == 0x55);
     for (size_t i = 0; i < count; ++i) {
       CHECK(out[i] == reference(&params, codes[i], codes[kPairs + i]));
     }
     memcpy(out, codes, kPairs);
-    oaq_add_run(&op, &split, count, out, codes + kPairs, out);
+    oaq_add_run(&op, count, out, codes + kPairs, out);
     for (size_t i = 0; i < count; ++i) {
       CHECK(out[i] == reference(&params, codes[i], codes[kPairs + i]));
     }

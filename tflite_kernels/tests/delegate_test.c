@@ -216,7 +216,7 @@ static void test_what_is_left_to_the_runtime(void) {
   EXPECT_LEFT("no options", fake.node.builtin_data = NULL);
   EXPECT_LEFT("weights take 3", fake.dims[kInput].data[3] = 5);
   EXPECT_LEFT("1 dimensions", fake.dims[kInput].size = 1);
-  EXPECT_LEFT("not an op of this library", fake.registration.builtin_code = kBuiltinMul);
+  EXPECT_LEFT("not an op of this library", fake.registration.builtin_code = kBuiltinAdd);
 }
 
 static void make_quantize(Fake* fake) {

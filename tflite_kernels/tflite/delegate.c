@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "tflite/add.h"
 #include "tflite/quantize.h"
 #include "tflite/ranges.h"
 
@@ -25,7 +24,6 @@ typedef struct SharedScratch {
 typedef struct Kernel {
   OaqOp* op;              // a layer, or NULL
   OaqQuantize* quantize;  // QUANTIZE, or NULL
-  OaqAddNode* add;        // ADD, or NULL
   OaqPlanEntry* entry;
   const OaqDelegate* delegate;
   SharedScratch* scratch;
@@ -44,31 +42,24 @@ static void leave_scratch(SharedScratch* shared) {
   free(shared);
 }
 
-static void free_ours(const Kernel* kernel) {
-  oaq_op_free(kernel->op);
-  oaq_quantize_free(kernel->quantize);
-  oaq_add_node_free(kernel->add);
-}
-
 static void kernel_free(TfLiteContext* context, void* buffer) {
   Kernel* kernel = buffer;
   if (kernel == NULL) return;
   if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
-  free_ours(kernel);
+  oaq_op_free(kernel->op);
+  oaq_quantize_free(kernel->quantize);
   leave_scratch(kernel->scratch);
   free(kernel);
 }
 
 static bool prepare_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
-  if (kernel->op != NULL) return oaq_op_prepare(kernel->op, context, error);
-  if (kernel->add != NULL) return oaq_add_node_prepare(kernel->add, context, error);
-  return oaq_quantize_prepare(kernel->quantize, context, error);
+  return kernel->op != NULL ? oaq_op_prepare(kernel->op, context, error)
+                            : oaq_quantize_prepare(kernel->quantize, context, error);
 }
 
 static bool eval_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
-  if (kernel->op != NULL) return oaq_op_eval(kernel->op, context, error);
-  if (kernel->add != NULL) return oaq_add_node_eval(kernel->add, context, error);
-  return oaq_quantize_eval(kernel->quantize, context, error);
+  return kernel->op != NULL ? oaq_op_eval(kernel->op, context, error)
+                            : oaq_quantize_eval(kernel->quantize, context, error);
 }
 
 static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
@@ -168,17 +159,12 @@ static void fill_entry(const Kernel* kernel) {
   entry->claimed = true;
   entry->profiled = kernel->delegate->profile;
   entry->table = kernel->quantize != NULL;
-  entry->elementwise = kernel->add != NULL;
   if (kernel->op != NULL) {
     fill_layer(&kernel->delegate->planner, kernel->op, entry);
     const OaqScratchUse* use = oaq_op_scratch(kernel->op);
     entry->packed_bytes = sizeof(*kernel) + oaq_op_bytes(kernel->op);
     entry->scratch_bytes = oaq_scratch_block_bytes(use->size) * use->workers;
     entry->workers = use->workers;
-  } else if (kernel->add != NULL) {
-    entry->packed_bytes = sizeof(*kernel) + oaq_add_node_bytes(kernel->add);
-    entry->workers = kernel->add->split.workers;
-    snprintf(entry->reason, sizeof(entry->reason), "rounds as the reference does");
   } else {
     entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->quantize);
     entry->workers = kernel->quantize->split.workers;
@@ -218,8 +204,7 @@ static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
                   const OaqGraphNode* node, OaqRange range, Kernel* kernel, OaqError* error) {
   bool custom = false;
   const bool quantize = node->builtin_code == kBuiltinQuantize;
-  const bool add = node->builtin_code == kBuiltinAdd;
-  if (!quantize && !add && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
+  if (!quantize && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
     return oaq_fail(error, "not an op of this library");
   }
   if (!custom && !delegate->builtin) return oaq_fail(error, "builtin op; builtin=1 claims it");
@@ -227,11 +212,6 @@ static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
     kernel->quantize =
         oaq_quantize_create(context, node->node, range, delegate->planner.threads, error);
     return kernel->quantize != NULL;
-  }
-  if (add) {
-    kernel->add = oaq_add_node_create(context, node->node, delegate->planner.kernels,
-                                      delegate->planner.threads, error);
-    return kernel->add != NULL;
   }
   OaqOptions options;
   if (!oaq_node_options(node, &options, error)) return false;
@@ -278,7 +258,8 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
   }
   *kernel = malloc(sizeof(**kernel));
   if (*kernel == NULL) {
-    free_ours(&ours);
+    oaq_op_free(ours.op);
+    oaq_quantize_free(ours.quantize);
     return out_of_memory(context);
   }
   **kernel = ours;
@@ -306,9 +287,8 @@ static void take_over(const OaqGraphNode* node, Kernel* kernel) {
   registration->profiling_string = NULL;
   // Other delegates go by it: they are not to claim the node as well.
   registration->builtin_code = kBuiltinCustom;
-  registration->custom_name = kernel->op != NULL    ? oaq_kind_custom_name(kernel->op->options.kind)
-                              : kernel->add != NULL ? "OaqAdd"
-                                                    : "OaqQuantize";
+  registration->custom_name =
+      kernel->op != NULL ? oaq_kind_custom_name(kernel->op->options.kind) : "OaqQuantize";
   registration->version = 1;
 }
 

@@ -134,9 +134,6 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
     put_no_lanes(writer, "table");
     put_text(writer, ", \"macs\": 0");
     put_range(writer, entry);
-  } else if (entry->elementwise) {
-    put_no_lanes(writer, "elementwise");
-    put_text(writer, ", \"macs\": 0, \"range\": null, \"range_source\": null");
   } else {
     put_layer(writer, entry);
   }
