@@ -10,17 +10,14 @@ function(oaq_add_kernels flags)
 endfunction()
 
 oaq_add_kernels("-msse4.1"
-  core/sse41/add_sums_sse41.c
   core/sse41/gemm_i16_c4_4x8_sse41.c
   core/sse41/gemm_i32_wide_4x8_sse41.c
   core/sse41/output_sse41.c)
 oaq_add_kernels("-mavx2"
-  core/avx2/add_sums_avx2.c
   core/avx2/gemm_i16_c4_6x16_avx2.c
   core/avx2/gemm_i32_wide_6x16_avx2.c
   core/avx2/output_avx2.c)
 oaq_add_kernels("-mavx512bw;-mavx512vl"
-  core/avx512bw/add_sums_avx512bw.c
   core/avx512bw/gemm_i16_c4_12x16_avx512bw.c
   core/avx512bw/gemm_i16_c4_8x32_avx512bw.c
   core/avx512bw/gemm_i32_wide_12x16_avx512bw.c

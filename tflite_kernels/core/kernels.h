@@ -113,19 +113,6 @@ typedef struct OaqDepthwise {
   size_t num_filters;
 } OaqDepthwise;
 
-// How a code of one of ADD's inputs is scaled to the sum's scale: core/add_sums.h.
-typedef struct OaqAddInput {
-  int32_t zero_point;
-  int32_t high, low;  // the multiplier is high * 2^11 + low
-  int32_t shift;
-  int32_t half;        // 2^(shift - 1), 0 without a shift
-  int32_t is_shifted;  // 1 where shift > 0
-} OaqAddInput;
-
-// sums[i] = a[i] and b[i], scaled; `sums` is aligned to 64 bytes.
-typedef void (*OaqAddSums)(size_t count, const OaqAddInput inputs[2], const int8_t* a,
-                           const int8_t* b, int32_t* sums);
-
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
@@ -135,7 +122,6 @@ typedef struct OaqKernels {
   size_t num_gemms;
   const OaqDepthwise* depthwise;
   OaqOutput output;
-  OaqAddSums add_sums;
 } OaqKernels;
 
 // The family for an op of `channels` output channels, of a group.

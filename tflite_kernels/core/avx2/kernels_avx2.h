@@ -14,7 +14,4 @@ void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t c
                      size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                      size_t out_stride);
 
-void oaq_add_sums_avx2(size_t count, const OaqAddInput inputs[2], const int8_t* a, const int8_t* b,
-                       int32_t* sums);
-
 #endif  // OAQ_CORE_AVX2_KERNELS_AVX2_H_

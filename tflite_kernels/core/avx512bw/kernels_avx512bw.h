@@ -18,7 +18,4 @@ void oaq_output_avx512bw(const OaqOutputStage* stage, size_t first_channel, size
                          size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                          size_t out_stride);
 
-void oaq_add_sums_avx512bw(size_t count, const OaqAddInput inputs[2], const int8_t* a,
-                           const int8_t* b, int32_t* sums);
-
 #endif  // OAQ_CORE_AVX512BW_KERNELS_AVX512BW_H_

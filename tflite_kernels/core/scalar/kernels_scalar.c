@@ -37,5 +37,4 @@ const OaqKernels oaq_kernels_scalar = {
     .num_gemms = 1,
     .depthwise = &kDepthwise,
     .output = oaq_output_scalar,
-    .add_sums = oaq_add_sums_scalar,
 };

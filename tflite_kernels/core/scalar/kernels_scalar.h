@@ -19,7 +19,4 @@ void oaq_depthwise_i32_scalar(size_t columns, size_t steps, const void* const* t
                               size_t column_stride, const void* b, const int32_t* bias,
                               int32_t* acc);
 
-void oaq_add_sums_scalar(size_t count, const OaqAddInput inputs[2], const int8_t* a,
-                         const int8_t* b, int32_t* sums);
-
 #endif  // OAQ_CORE_SCALAR_KERNELS_SCALAR_H_

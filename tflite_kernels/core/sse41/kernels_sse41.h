@@ -14,7 +14,4 @@ void oaq_output_sse41(const OaqOutputStage* stage, size_t first_channel, size_t 
                       size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                       size_t out_stride);
 
-void oaq_add_sums_sse41(size_t count, const OaqAddInput inputs[2], const int8_t* a, const int8_t* b,
-                        int32_t* sums);
-
 #endif  // OAQ_CORE_SSE41_KERNELS_SSE41_H_

@@ -31,7 +31,6 @@ static const OaqKernels kSse41 = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_sse41,
     .output = oaq_output_sse41,
-    .add_sums = oaq_add_sums_sse41,
 };
 
 static const OaqGemm kAvx2Gemms[] = {{.layout = &oaq_layout_c4_16,
@@ -49,7 +48,6 @@ static const OaqKernels kAvx2 = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
-    .add_sums = oaq_add_sums_avx2,
 };
 
 static const OaqGemm kAvx512bwGemms[] = {{.layout = &oaq_layout_c4_32,
@@ -74,7 +72,6 @@ static const OaqKernels kAvx512bw = {
     .num_gemms = 2,
     .depthwise = &oaq_depthwise_avx512bw,
     .output = oaq_output_avx512bw,
-    .add_sums = oaq_add_sums_avx512bw,
 };
 
 static const OaqGemm kVnniGemms[] = {
@@ -88,7 +85,6 @@ static const OaqKernels kVnni = {
     .num_gemms = 2,
     .depthwise = &oaq_depthwise_avx512bw,
     .output = oaq_output_avx512bw,
-    .add_sums = oaq_add_sums_avx512bw,
 };
 
 static const OaqGemm kVnni256Gemms[] = {
@@ -101,7 +97,6 @@ static const OaqKernels kVnni256 = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
-    .add_sums = oaq_add_sums_avx2,
 };
 
 #ifdef OAQ_HAS_AVX_VNNI
@@ -115,7 +110,6 @@ static const OaqKernels kAvxVnni = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_avx2,
     .output = oaq_output_avx2,
-    .add_sums = oaq_add_sums_avx2,
 };
 #endif
 
