@@ -6,12 +6,15 @@
 // Parts a thread, so that a slow core holds nobody up for long.
 enum { kPartsPerThread = 4 };
 
+// As many for each thread, where all threads have some: three parts take two threads as long as
+// four.
 static size_t wanted_parts(const OaqThreads* threads, double macs) {
   const size_t count = oaq_threads_count(threads);
   const double worth = macs / (double)oaq_threads_part_macs(threads);
   if (count == 1 || worth < 2) return 1;
   const double most = (double)count * kPartsPerThread;
-  return (size_t)(worth < most ? worth : most);
+  const size_t parts = (size_t)(worth < most ? worth : most);
+  return parts < count ? parts : parts / count * count;
 }
 
 OaqSplit oaq_split(const OaqThreads* threads, size_t rows, size_t max_rows, size_t row_step,

@@ -80,7 +80,7 @@ static const OaqGemm kVnniGemms[] = {
 
 static const OaqKernels kVnni = {
     .isa = "vnni",
-    .part_macs = 2000 * 1000,
+    .part_macs = 1000 * 1000,
     .gemms = kVnniGemms,
     .num_gemms = 2,
     .depthwise = &oaq_depthwise_avx512bw,
