@@ -242,7 +242,7 @@ def test_custom_file_builtin_file_and_reference_agree_to_the_bit(trained: Any, p
                 np.testing.assert_array_equal(claimed.get_tensor(index), tensor, detail["name"])
 
 
-@pytest.mark.parametrize("isa", ["scalar", "sse41", "avx2", "avx512bw"])
+@pytest.mark.parametrize("isa", ["scalar", "sse41", "avx2", "avx512bw", "neon"])
 def test_every_layer_runs_in_int16_at_the_depth_certified(trained: Any, isa: str) -> None:
     content = oaq_keras.convert(trained)
     certificate = oaq_keras.certify(content)

@@ -121,7 +121,7 @@ def job(form: str, way: str, threads: int, files: dict[str, str]) -> dict[str, A
     """What answer.py is to run."""
     # The best of this machine's kernels that sum in int16.
     isas = available_isas(str(library.library_path()))
-    isa = [name for name in isas if name in ("scalar", "sse41", "avx2", "avx512bw")][-1]
+    isa = [name for name in isas if name in ("scalar", "sse41", "avx2", "avx512bw", "neon")][-1]
     options = {"builtin": "1", "plan": "int16", "isa": isa, "num_threads": str(threads)}
     return {"model": files[form], "image": files["image"], "way": way, "options": options}
 

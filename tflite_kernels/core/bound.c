@@ -96,3 +96,15 @@ bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t step
   }
   return width * largest <= INT16_MAX && width * smallest >= INT16_MIN;
 }
+
+bool oaq_neighbours_fit(const int8_t* tile, const OaqLayout* layout, size_t steps) {
+  assert(layout->per_lane == 1);
+  const size_t lanes = oaq_layout_tile_lanes(layout);
+  const int8_t* end = tile + steps * lanes;
+  // Files seldom have the code at all.
+  const int8_t* found = memchr(tile, INT8_MIN & 0xFF, (size_t)(end - tile));
+  for (; found != NULL && (size_t)(end - found) > lanes; ++found) {
+    if (found[0] == INT8_MIN && found[lanes] == INT8_MIN) return false;
+  }
+  return true;
+}

@@ -57,4 +57,8 @@ size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps,
 // (VPMADDUBSW); activations are in [0, width]. `tile` as above, of a layout with pairs.
 bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width);
 
+// Whether the products of any two neighbouring steps of a tile fit a lane of 16 bits together,
+// whatever the activations: only 128 * 128 + 128 * 128 does not.
+bool oaq_neighbours_fit(const int8_t* tile, const OaqLayout* layout, size_t steps);
+
 #endif  // OAQ_CORE_BOUND_H_

@@ -122,7 +122,7 @@ static void multiply_tile(const OaqRows* codes, const OaqRows* wide, size_t rows
     OAQ_COUNTING(oaq_count_gemm(rows, gemm, &tile->drains, codes, tile->weights);)
     gemm->i16(rows, &tile->drains, codes, tile->weights, weights->bias_int16 + channel, acc);
   } else {
-    gemm->i32(rows, codes, tile->weights, exact, acc);
+    (tile->paired ? gemm->i32_pairs : gemm->i32)(rows, codes, tile->weights, exact, acc);
   }
 }
 

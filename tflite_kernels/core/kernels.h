@@ -60,6 +60,9 @@ typedef struct OaqGemm {
   bool exact_wide;  // the exact kernel takes int16
   OaqGemmI16 i16;   // NULL where it would not pay on any CPU that has the ISA
   OaqGemmI32 i32;
+  // The same and faster, for tiles whose neighbouring steps fit 16 bits together (core/bound.h), or
+  // NULL.
+  OaqGemmI32 i32_pairs;
   OaqCost cost;
 } OaqGemm;
 

@@ -11,7 +11,8 @@ OaqPacking oaq_gemm_packing(const OaqGemm* gemm) {
                       .cost = &gemm->cost,
                       .int16 = gemm->i16 != NULL,
                       .shifted = gemm->shifted,
-                      .exact_wide = gemm->exact_wide};
+                      .exact_wide = gemm->exact_wide,
+                      .exact_pairs = gemm->i32_pairs != NULL};
 }
 
 void oaq_pack_tile(const OaqWeights* weights, const OaqLayout* layout, size_t first_channel,
@@ -129,6 +130,7 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
   OaqTile* tile = &packed->tiles[index];
   tile->int16 = oaq_plan_tile(policy, packing->cost, layout, packed->steps, blocks, count, summary);
   tile->wide = !tile->int16 && packing->exact_wide;
+  tile->paired = packing->exact_pairs && oaq_neighbours_fit(codes, layout, packed->steps);
   if (!tile->int16) return true;
   tile->drains.blocks = calloc(count, sizeof(*blocks));
   if (tile->drains.blocks == NULL) return false;

@@ -16,6 +16,7 @@
 typedef struct OaqTile {
   bool int16;
   bool wide;            // exact, on int16 weights
+  bool paired;          // for OaqGemm's i32_pairs
   const void* weights;  // in OaqPacked.weights, as the tile's kernel reads them
   OaqDrains drains;     // of the int16 path
 } OaqTile;
@@ -57,6 +58,7 @@ typedef struct OaqPacking {
   bool int16;    // there is an int16 kernel
   bool shifted;  // as OaqGemm has them
   bool exact_wide;
+  bool exact_pairs;  // there is an i32_pairs
 } OaqPacking;
 
 OaqPacking oaq_gemm_packing(const OaqGemm* gemm);

@@ -31,6 +31,9 @@ static void check_sums(const OaqWeights* weights, size_t rows, const int8_t* inp
   }
 }
 
+// Tiles of families with two exact kernels, by whether they may run on the faster one.
+static size_t met_pairs[2];
+
 static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* random,
                        size_t products, OaqRange range, int mode) {
   const size_t per_tile = gemm->layout->channels_per_tile;
@@ -51,6 +54,8 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
   // Small enough now and then that pairs fit and lanes are never drained.
   const int32_t magnitude = mode == 2 ? 20 : random_int(random, 0, 1) ? 127 : 3;
   random_codes(random, -magnitude, magnitude, codes, channels * products);
+  // The code that is not the negative of another one: two of its products leave 16 bits.
+  if (random_int(random, 0, 3) == 0) random_codes(random, -128, -126, codes, channels * products);
   const OaqWeights weights = {codes, channels, products, products, 1};
   // The worst case of one channel at a time: its signs choose the input.
   const size_t aim = (size_t)random_int(random, 0, (int32_t)channels - 1);
@@ -80,6 +85,14 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
     } else {
       gemm->i32(rows, tile->wide ? &read.wide : &read.codes, tile->weights, packed.bias_exact, acc);
     }
+    CHECK(!tile->paired || gemm->i32_pairs != NULL);
+    if (tile->paired) {
+      check_sums(&weights, rows, input, acc, per_tile);
+      ++met_pairs[true];
+      gemm->i32_pairs(rows, &read.codes, tile->weights, packed.bias_exact, acc);
+    } else if (gemm->i32_pairs != NULL) {
+      ++met_pairs[false];
+    }
     check_sums(&weights, rows, input, acc, per_tile);
     oaq_packed_free(&packed);
   }
@@ -90,7 +103,7 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
 
 // Output stages against oaq_requantize, at sums next to halves and at the ends of int32.
 static void check_output(const OaqKernels* kernels, Random* random) {
-  enum { kRows = 3, kStride = 48 };
+  enum { kRows = 9, kStride = 48 };
   const size_t channels = (size_t)random_int(random, 1, 40);
   OaqMultiplier multipliers[40];
   for (size_t c = 0; c < channels; ++c) {
@@ -127,10 +140,11 @@ static void check_output(const OaqKernels* kernels, Random* random) {
     acc[i] = random_int(random, 0, 7) ? code_sized : kEnds[random_int(random, 0, 4)];
   }
   memset(out, 0x55, sizeof(out));
-  kernels->output(&stage, first, channels - first, kRows, acc, kStride, out, kStride);
+  const size_t rows = (size_t)random_int(random, 1, kRows);
+  kernels->output(&stage, first, channels - first, rows, acc, kStride, out, kStride);
   for (size_t i = 0; i < sizeof(out); ++i) {
     const size_t c = first + i % kStride;
-    const bool written = i < kRows * kStride && c < channels;
+    const bool written = i < rows * kStride && c < channels;
     CHECK(out[i] == (written ? oaq_requantize(&requantize, c, acc[i]) : 0x55));
   }
   oaq_output_stage_free(&stage);
@@ -173,6 +187,9 @@ int main(void) {
         }
       }
     }
+    const bool pairs = kernels->gemms[0].i32_pairs != NULL;
+    CHECK(!pairs || (met_pairs[false] > 50 && met_pairs[true] > 50));
+    memset(met_pairs, 0, sizeof(met_pairs));
     for (int round = 0; round < 3000; ++round) check_output(kernels, &random);
   }
   CHECK(oaq_kernels_find("auto") != NULL && oaq_kernels_find("no such isa") == NULL);

@@ -21,7 +21,7 @@ static const OaqGemm kGemm = {.layout = &oaq_layout_c8,
                               .i32 = oaq_gemm_i32_4x4_scalar,
                               .cost = GEMM_COST};
 
-static const OaqDepthwise kDepthwise = {
+const OaqDepthwise oaq_depthwise_scalar = {
     .layout = &oaq_layout_channel,
     .form = {16, oaq_depthwise_copy_scalar},
     .i16 = oaq_depthwise_i16_scalar,
@@ -35,6 +35,6 @@ const OaqKernels oaq_kernels_scalar = {
     .part_macs = OAQ_PART_MACS,
     .gemms = &kGemm,
     .num_gemms = 1,
-    .depthwise = &kDepthwise,
+    .depthwise = &oaq_depthwise_scalar,
     .output = oaq_output_scalar,
 };

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# The kernels for ARM, 64-bit or 32-bit: it is the compiler that says which, for a 32-bit system may
+# run on a 64-bit kernel.
+set(OAQ_ARM ON)
+target_compile_definitions(oaq PRIVATE OAQ_ARM)
+target_sources(oaq PRIVATE core/arm/cpu.c core/arm/kernels_arm.c)
+
+# Instructions in the order that in-order cores want. Others don't mind.
+set(OAQ_NEON_FLAGS -mtune=cortex-a53)
+if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+  set(OAQ_NEON_TILE 4x4)
+else()
+  # 32-bit systems are built for CPUs that need not have NEON.
+  list(APPEND OAQ_NEON_FLAGS -march=armv7-a -mfpu=neon)
+  set(OAQ_NEON_TILE 2x4)
+endif()
+
+function(oaq_add_kernels flags)
+  target_sources(oaq PRIVATE ${ARGN})
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "${flags}")
+endfunction()
+
+oaq_add_kernels("${OAQ_NEON_FLAGS}"
+  core/neon/add_sums_neon.c
+  core/neon/gemm_i16_c8_${OAQ_NEON_TILE}_neon.c
+  core/neon/gemm_i32_c8_${OAQ_NEON_TILE}_neon.c
+  core/neon/gemm_i32_pairs_c8_${OAQ_NEON_TILE}_neon.c
+  core/neon/output_neon.c)

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_NEON_KERNELS_NEON_H_
+#define OAQ_CORE_NEON_KERNELS_NEON_H_
+
+#include "core/kernels.h"
+
+// ARM with NEON: 64-bit (AArch64) and 32-bit (ARMv7). Signatures and meaning: core/kernels.h.
+
+// 4 rows want AArch64's 32 registers, 2 do with ARMv7's 16.
+void oaq_gemm_i16_c8_4x4_neon(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                              const int8_t* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i16_c8_2x4_neon(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                              const int8_t* b, const int32_t* bias, int32_t* acc);
+
+void oaq_gemm_i32_c8_4x4_neon(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                              int32_t* acc);
+void oaq_gemm_i32_c8_2x4_neon(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                              int32_t* acc);
+void oaq_gemm_i32_pairs_c8_4x4_neon(size_t rows, const OaqRows* a, const void* b,
+                                    const int32_t* bias, int32_t* acc);
+void oaq_gemm_i32_pairs_c8_2x4_neon(size_t rows, const OaqRows* a, const void* b,
+                                    const int32_t* bias, int32_t* acc);
+
+void oaq_output_neon(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                     size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                     size_t out_stride);
+void oaq_add_sums_neon(size_t count, const OaqAddInput inputs[2], const int8_t* a, const int8_t* b,
+                       int32_t* sums);
+
+#endif  // OAQ_CORE_NEON_KERNELS_NEON_H_
