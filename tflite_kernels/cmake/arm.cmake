@@ -21,8 +21,21 @@ function(oaq_add_kernels flags)
 endfunction()
 
 oaq_add_kernels("${OAQ_NEON_FLAGS}"
-  core/neon/add_sums_neon.c
   core/neon/gemm_i16_c8_${OAQ_NEON_TILE}_neon.c
   core/neon/gemm_i32_c8_${OAQ_NEON_TILE}_neon.c
   core/neon/gemm_i32_pairs_c8_${OAQ_NEON_TILE}_neon.c
   core/neon/output_neon.c)
+
+# In assembly, which wants no flags.
+if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+  enable_language(ASM)
+  target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c)
+  foreach(core a53 a55 a72)
+    target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)
+  endforeach()
+  # A template that is no language's header is not looked for in sources.
+  set_source_files_properties(
+    core/aarch64/multiply_i16_c8_4x4_a53.S core/aarch64/multiply_i16_c8_4x4_a55.S
+    core/aarch64/multiply_i16_c8_4x4_a72.S
+    PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/multiply_i16_c8_4x4.inc)
+endif()

@@ -43,6 +43,11 @@ int64_t oaq_start_value(OaqRange range, OaqLaneSums sums) {
   return INT16_MIN - smallest + slack / 2;
 }
 
+bool oaq_lanes_fit(OaqRange range, OaqLaneSums sums, int64_t start) {
+  return start + largest_sum(range, sums) <= INT16_MAX &&
+         start + smallest_sum(range, sums) >= INT16_MIN;
+}
+
 // Sums of |q| that one step adds to each lane of a tile.
 static void step_sums(const int8_t* codes, size_t lanes, size_t per_lane, uint32_t* sums) {
   if (per_lane == 2) {

@@ -46,6 +46,10 @@ bool oaq_zero_start_is_safe(OaqRange range, OaqLaneSums sums);
 // starts at its lowest 16 bits; what is drained exceeds the block's sum by the whole of it.
 int64_t oaq_start_value(OaqRange range, OaqLaneSums sums);
 
+// Whether lanes may be added in 16 bits: whether the ends of what they hold together fit an int16.
+// `sums` are those of all of them, and `start` is the sum of their start values.
+bool oaq_lanes_fit(OaqRange range, OaqLaneSums sums, int64_t start);
+
 // Lengths, in steps, of the longest safe blocks from the first step on, for all lanes of one tile.
 // `tile` holds its codes as packed, [steps][channels_per_tile][lanes * per_lane]; `width` is
 // hi - lo; `blocks` has room for `steps` entries. Returns the number of blocks. Greedy: no cutting

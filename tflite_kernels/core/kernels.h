@@ -21,6 +21,9 @@ typedef struct OaqDrains {
   uint32_t* blocks;  // the drain list: lengths in steps, whose sum is the number of steps
   size_t num_blocks;
   int16_t* start;  // [num_blocks][channels of a tile][lanes], NULL where zero is safe throughout
+  // A channel's lanes of any block may be added in 16 bits so often, neighbours in pairs: sums of
+  // 2^levels of them fit, start values and all.
+  uint32_t levels;
 #ifdef OAQ_COUNT_OVERFLOWS
   int64_t* true_start;  // `start` before it was cut to 16 bits
   OaqOverflows* overflows;

@@ -80,12 +80,32 @@ static bool allocate_start(OaqDrains* drains, size_t lanes) {
   return drains->start != NULL;
 }
 
-// Start values of one tile, folded into its int16 biases. Leaves `start` NULL where zero does.
+// How often the lanes of each channel may be added in 16 bits, at most `most`. Clobbers the sums.
+static uint32_t safe_levels(OaqRange range, const OaqLayout* layout, uint32_t most,
+                            OaqLaneSums* sums, int64_t* starts) {
+  size_t lanes = oaq_layout_tile_lanes(layout);
+  for (uint32_t level = 0; level < most; ++level) {
+    lanes /= 2;
+    for (size_t l = 0; l < lanes; ++l) {
+      sums[l] = (OaqLaneSums){sums[2 * l].positive + sums[2 * l + 1].positive,
+                              sums[2 * l].negative + sums[2 * l + 1].negative};
+      starts[l] = starts[2 * l] + starts[2 * l + 1];
+      if (!oaq_lanes_fit(range, sums[l], starts[l])) return level;
+    }
+  }
+  return most;
+}
+
+// Start values of one tile, folded into its int16 biases, and its levels. Leaves `start` NULL where
+// zero does.
 static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* drains,
                              const OaqLayout* layout, int32_t* bias) {
   const size_t lanes = oaq_layout_tile_lanes(layout);
+  enum { kMostLevels = 3 };
+  drains->levels = layout->lanes == 1 << kMostLevels ? kMostLevels : 0;
   for (size_t block = 0; block < drains->num_blocks; ++block) {
     OaqLaneSums sums[OAQ_MAX_TILE_LANES] = {{0, 0}};
+    int64_t starts[OAQ_MAX_TILE_LANES] = {0};
     for (uint32_t s = 0; s < drains->blocks[block]; ++s) {
       for (size_t l = 0; l < lanes; ++l) {
         for (size_t i = 0; i < layout->per_lane; ++i) oaq_lane_sums_add(&sums[l], *codes++);
@@ -93,6 +113,7 @@ static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* dra
     }
     for (size_t l = 0; l < lanes; ++l) {
       const int64_t value = oaq_start_value(range, sums[l]);
+      starts[l] = value;
       if (value == 0) continue;
       if (drains->start == NULL && !allocate_start(drains, lanes)) return false;
       drains->start[block * lanes + l] = (int16_t)(uint16_t)(uint64_t)value;
@@ -100,6 +121,7 @@ static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* dra
       int32_t* folded = &bias[l / layout->lanes];
       *folded = (int32_t)((uint32_t)*folded - (uint32_t)(uint64_t)value);
     }
+    drains->levels = safe_levels(range, layout, drains->levels, sums, starts);
   }
   return true;
 }

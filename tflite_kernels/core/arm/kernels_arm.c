@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#ifdef __aarch64__
+#include "core/aarch64/kernels_aarch64.h"
+#endif
 #include "core/arm/cpu.h"
 #include "core/neon/kernels_neon.h"
 #include "core/scalar/kernels_scalar.h"
@@ -48,7 +51,6 @@ static const OaqKernels kInOrder = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_scalar,
     .output = oaq_output_neon,
-    .add_sums = oaq_add_sums_neon,
 };
 
 static const OaqKernels kOutOfOrder = {
@@ -58,11 +60,49 @@ static const OaqKernels kOutOfOrder = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_scalar,
     .output = oaq_output_neon,
-    .add_sums = oaq_add_sums_neon,
 };
 
+#ifdef __aarch64__
+// Cycles of a call of four rows, of the assembly on models of the cores (make bench-arm): a step, a
+// drain with what a block adds to it; exact as above.
+#define OAQ_CORE(core, Core, step, drain, exact)                                         \
+  static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                    \
+                                            .rows = 4,                                   \
+                                            .i16 = oaq_gemm_i16_c8_4x4_##core,           \
+                                            .i32 = oaq_gemm_i32_c8_4x4_neon,             \
+                                            .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon, \
+                                            .cost = {step, drain, exact}}};              \
+  static const OaqKernels k##Core = {.isa = #core,                                       \
+                                     .part_macs = 100 * 1000,                            \
+                                     .gemms = k##Core##Gemms,                            \
+                                     .num_gemms = 1,                                     \
+                                     .depthwise = &oaq_depthwise_scalar,                 \
+                                     .output = oaq_output_neon}
+
+OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
+OAQ_CORE(a55, A55, 16.0f, 52.0f, 42.0f);
+OAQ_CORE(a72, A72, 16.0f, 12.0f, 20.6f);
+
+// Which of the assembly kernels this core is for. On a chip of two kinds a thread may meet the
+// other one: the schedule for in-order cores costs the others nothing, whose limit is the
+// multiplier.
+static const OaqKernels* of_this_core(void) {
+  const uint32_t part = oaq_arm_part();
+  if (part == OAQ_CORTEX_A55 || part == OAQ_CORTEX_A510) return &kA55;
+  return oaq_arm_is_in_order() ? &kA53 : &kA72;
+}
+#endif
+
 const OaqKernels* oaq_kernels_arm(const char* isa) {
-  const bool found = strcmp(isa, "auto") == 0 || strcmp(isa, kInOrder.isa) == 0;
-  if (!found || !oaq_arm().neon) return NULL;
+  if (!oaq_arm().neon) return NULL;
+  const bool any = strcmp(isa, "auto") == 0;
+#ifdef __aarch64__
+  if (any) return of_this_core();
+  static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72};
+  for (size_t i = 0; i < sizeof(kCores) / sizeof(kCores[0]); ++i) {
+    if (strcmp(isa, kCores[i]->isa) == 0) return kCores[i];
+  }
+#endif
+  if (!any && strcmp(isa, kInOrder.isa) != 0) return NULL;
   return oaq_arm_is_in_order() ? &kInOrder : &kOutOfOrder;
 }

@@ -24,7 +24,4 @@ void oaq_gemm_i32_pairs_c8_2x4_neon(size_t rows, const OaqRows* a, const void* b
 void oaq_output_neon(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                      size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                      size_t out_stride);
-void oaq_add_sums_neon(size_t count, const OaqAddInput inputs[2], const int8_t* a, const int8_t* b,
-                       int32_t* sums);
-
 #endif  // OAQ_CORE_NEON_KERNELS_NEON_H_

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_AARCH64_KERNELS_AARCH64_H_
+#define OAQ_CORE_AARCH64_KERNELS_AARCH64_H_
+
+#include "core/kernels.h"
+
+// Kernels in assembly, scheduled for one kind of core each; all read the same packed weights.
+// Signatures and meaning: core/kernels.h.
+
+// Cortex-A53, A35: two instructions in order, no vector load with a multiplication.
+void oaq_gemm_i16_c8_4x4_a53(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                             const int8_t* b, const int32_t* bias, int32_t* acc);
+
+// Cortex-A55: two instructions in order, one of which may be a 64-bit vector load.
+void oaq_gemm_i16_c8_4x4_a55(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                             const int8_t* b, const int32_t* bias, int32_t* acc);
+
+// Cortex-A57, A72, A73, A75: out of order.
+void oaq_gemm_i16_c8_4x4_a72(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                             const int8_t* b, const int32_t* bias, int32_t* acc);
+
+#endif  // OAQ_CORE_AARCH64_KERNELS_AARCH64_H_
