@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "core/arm/cpu.h"
+#include "core/neon/depthwise_neon.h"
 #include "core/neon/kernels_neon.h"
-#include "core/scalar/kernels_scalar.h"
 
 // Costs: cycles of a call of all rows, of gcc 12's code.
 #ifdef __aarch64__
@@ -46,7 +46,7 @@ static const OaqKernels kInOrder = {
     .part_macs = 100 * 1000,
     .gemms = kInOrderGemms,
     .num_gemms = 1,
-    .depthwise = &oaq_depthwise_scalar,
+    .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
     .add_sums = oaq_add_sums_neon,
 };
@@ -56,7 +56,7 @@ static const OaqKernels kOutOfOrder = {
     .part_macs = 150 * 1000,
     .gemms = kOutOfOrderGemms,
     .num_gemms = 1,
-    .depthwise = &oaq_depthwise_scalar,
+    .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
     .add_sums = oaq_add_sums_neon,
 };
