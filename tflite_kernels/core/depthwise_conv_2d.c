@@ -81,7 +81,8 @@ static bool pack(OaqDepthwiseConv2d* op, const int8_t* weights, const void* bias
                               .cost = op->filter != NULL ? &op->filter->cost : &depthwise->cost,
                               .int16 = true,
                               .shifted = depthwise->shifted,
-                              .exact_wide = depthwise->exact_wide};
+                              .exact_wide = depthwise->exact_wide,
+                              .exact_pairs = depthwise->i32_pairs != NULL};
   const size_t narrow = depthwise->form.pixel, wide = depthwise->wide_form.pixel;
   size_t most_columns = 0, most_bytes = 0;
   OaqPlanner own = *planner;
@@ -381,7 +382,9 @@ static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Ch
   const OaqDepthwise* depthwise = op->kernels->depthwise;
   const OaqPacked* packed = &op->packed;
   const size_t stride = (size_t)op->params.width.stride * channels->form->pixel;
-  const bool fixed = op->filter != NULL && (!int16 || tile->drains.num_blocks == 1);
+  const OaqDepthwiseI32 exact = tile->paired ? depthwise->i32_pairs : depthwise->i32;
+  const bool fixed = op->filter != NULL && (int16 ? tile->drains.num_blocks == 1
+                                                  : tile->paired || depthwise->i32_pairs == NULL);
   const void* const* from = scratch->under;
   if (!fixed) {
     find_taps(op, channels, scratch);
@@ -392,7 +395,7 @@ static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Ch
     kernel(columns, &tile->drains, from, stride, tile->weights,
            packed->bias_int16 + channels->first, acc);
   } else {
-    const OaqDepthwiseI32 kernel = fixed ? op->filter->i32 : depthwise->i32;
+    const OaqDepthwiseI32 kernel = fixed ? op->filter->i32 : exact;
     kernel(columns, packed->steps, from, stride, tile->weights,
            packed->bias_exact + channels->first, acc);
   }

@@ -100,7 +100,7 @@ typedef void (*OaqDepthwiseI32)(size_t columns, size_t steps, const void* const*
 typedef struct OaqDepthwiseFilter {
   int32_t height, width, stride;  // the stride from output column to output column
   OaqDepthwiseI16 i16;            // for tiles that are never drained: drains->num_blocks is 1
-  OaqDepthwiseI32 i32;
+  OaqDepthwiseI32 i32;            // of a family with i32_pairs, for the tiles that may run on that
   OaqCost cost;
 } OaqDepthwiseFilter;
 
@@ -110,10 +110,10 @@ typedef struct OaqDepthwise {
   const OaqLayout* layout;  // one lane a channel
   bool shifted;             // as OaqGemm has them
   bool exact_wide;
-  OaqDepthwiseForm form;       // of what the int16 kernels read, and the exact ones unless wide
-  OaqDepthwiseForm wide_form;  // int16 pixels for wide exact kernels
-  OaqDepthwiseI16 i16;         // any filter
-  OaqDepthwiseI32 i32;
+  OaqDepthwiseForm form;           // of what the int16 kernels read, and the exact ones unless wide
+  OaqDepthwiseForm wide_form;      // int16 pixels for wide exact kernels
+  OaqDepthwiseI16 i16;             // any filter
+  OaqDepthwiseI32 i32, i32_pairs;  // as OaqGemm has them
   OaqCost cost;
   const OaqDepthwiseFilter* filters;
   size_t num_filters;

@@ -31,30 +31,54 @@ static void add_tally(OaqOverflows* overflows, const Tally* tally) {
   }
 }
 
-// One lane of one row.
-static void count_lane(const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* rows,
-                       size_t row, const int8_t* b, size_t channel, size_t lane, Tally* tally) {
+// What one step adds to a lane of a row's channel.
+static int32_t step_sum(const OaqGemm* gemm, const OaqRows* rows, size_t row, const int8_t* b,
+                        size_t s, size_t channel, size_t lane) {
   const OaqLayout* layout = gemm->layout;
   const size_t step = oaq_layout_step(layout);
-  const size_t tile_lanes = oaq_layout_tile_lanes(layout);
-  size_t s = 0;
-  for (size_t block = 0; block < drains->num_blocks; ++block) {
-    const size_t start = block * tile_lanes + channel * layout->lanes + lane;
-    int64_t value = drains->start != NULL ? drains->true_start[start] : 0;
-    bool saturated = false;
-    for (const size_t end = s + drains->blocks[block]; s < end; ++s) {
-      int32_t sum = 0;
-      for (size_t i = lane * layout->per_lane; i < (lane + 1) * layout->per_lane; ++i) {
-        const uint8_t* a = (const uint8_t*)rows->codes + row * rows->stride;
-        const uint8_t code =
-            a[rows->offsets[s / rows->segment_steps] + s % rows->segment_steps * step + i];
-        const int32_t activation = gemm->shifted ? code : (int8_t)code;
-        sum += activation * b[(s * layout->channels_per_tile + channel) * step + i];
-      }
-      saturated = saturated || sum < INT16_MIN || sum > INT16_MAX;
-      value += sum;
+  const uint8_t* a = (const uint8_t*)rows->codes + row * rows->stride;
+  a += rows->offsets[s / rows->segment_steps] + s % rows->segment_steps * step;
+  b += (s * layout->channels_per_tile + channel) * step;
+  int32_t sum = 0;
+  for (size_t i = lane * layout->per_lane; i < (lane + 1) * layout->per_lane; ++i) {
+    const int32_t activation = gemm->shifted ? a[i] : (int8_t)a[i];
+    sum += activation * b[i];
+  }
+  return sum;
+}
+
+// Lanes that kernels may add in 16 bits, too.
+static void add_levels(uint32_t levels, size_t lanes, int64_t* values, Tally* tally) {
+  for (uint32_t level = 0; level < levels; ++level) {
+    lanes /= 2;
+    for (size_t l = 0; l < lanes; ++l) {
+      values[l] = values[2 * l] + values[2 * l + 1];
+      if (values[l] < INT16_MIN || values[l] > INT16_MAX) ++tally->overflows;
     }
-    add_drain(tally, value, saturated);
+  }
+}
+
+// One channel of one row.
+static void count_channel(const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* rows,
+                          size_t row, const int8_t* b, size_t channel, Tally* tally) {
+  const size_t lanes = gemm->layout->lanes;
+  const size_t tile_lanes = oaq_layout_tile_lanes(gemm->layout);
+  size_t first = 0;
+  for (size_t block = 0; block < drains->num_blocks; ++block) {
+    int64_t values[OAQ_MAX_LANES] = {0};
+    for (size_t l = 0; l < lanes; ++l) {
+      const size_t start = block * tile_lanes + channel * lanes + l;
+      values[l] = drains->start != NULL ? drains->true_start[start] : 0;
+      bool saturated = false;
+      for (size_t s = first; s < first + drains->blocks[block]; ++s) {
+        const int32_t sum = step_sum(gemm, rows, row, b, s, channel, l);
+        saturated = saturated || sum < INT16_MIN || sum > INT16_MAX;
+        values[l] += sum;
+      }
+      add_drain(tally, values[l], saturated);
+    }
+    add_levels(drains->levels, lanes, values, tally);
+    first += drains->blocks[block];
   }
 }
 
@@ -63,9 +87,7 @@ void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, c
   Tally tally = {0};
   for (size_t m = 0; m < rows; ++m) {
     for (size_t c = 0; c < gemm->layout->channels_per_tile; ++c) {
-      for (size_t l = 0; l < gemm->layout->lanes; ++l) {
-        count_lane(gemm, drains, a, m, b, c, l, &tally);
-      }
+      count_channel(gemm, drains, a, m, b, c, &tally);
     }
   }
   add_tally(drains->overflows, &tally);

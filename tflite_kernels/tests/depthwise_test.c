@@ -13,9 +13,13 @@ static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 0}, 
 // exact].
 static size_t met[2][3];
 
+// Exact tiles, by whether their products are added in pairs.
+static size_t met_pairs[2];
+
 static void meet(const OaqDepthwiseConv2d* op) {
   for (size_t i = 0; i < op->packed.num_tiles; ++i) {
     const OaqTile* tile = &op->packed.tiles[i];
+    if (!tile->int16) ++met_pairs[tile->paired];
     ++met[op->filter != NULL][!tile->int16 ? 2 : tile->drains.num_blocks > 1];
   }
 }
@@ -127,6 +131,10 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
   kept = test_alloc(test->output_size, sizeof(*kept));
   output_base = output;
   random_codes(random, -test->magnitude, test->magnitude, test->weights, taps * test->channels);
+  // The code that is not the negative of another one: two of its products leave 16 bits.
+  if (random_int(random, 0, 3) == 0) {
+    random_codes(random, -128, -126, test->weights, taps * test->channels);
+  }
   for (size_t c = 0; c < test->channels; ++c) test->bias[c] = random_int(random, -9999, 9999);
   static const OaqPolicy kPolicies[] = {OAQ_POLICY_AUTO, OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
   OaqScratch scratch = {0};
@@ -224,7 +232,10 @@ int main(void) {
     for (size_t fixed = 0; fixed <= (kernels->depthwise->num_filters > 0); ++fixed) {
       for (size_t kind = 0; kind < 3; ++kind) CHECK(met[fixed][kind] > 50);
     }
+    const bool pairs = kernels->depthwise->i32_pairs != NULL;
+    CHECK(met_pairs[false] > 50 && (met_pairs[true] > 50) == pairs);
     memset(met, 0, sizeof(met));
+    memset(met_pairs, 0, sizeof(met_pairs));
   }
   oaq_threads_destroy(pools[1]);
   return 0;

@@ -7,8 +7,8 @@
 #include "core/aarch64/kernels_aarch64.h"
 #endif
 #include "core/arm/cpu.h"
+#include "core/neon/depthwise_neon.h"
 #include "core/neon/kernels_neon.h"
-#include "core/scalar/kernels_scalar.h"
 
 // Costs: cycles of a call of all rows, of gcc 12's code.
 #ifdef __aarch64__
@@ -49,7 +49,7 @@ static const OaqKernels kInOrder = {
     .part_macs = 100 * 1000,
     .gemms = kInOrderGemms,
     .num_gemms = 1,
-    .depthwise = &oaq_depthwise_scalar,
+    .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
 };
 
@@ -58,7 +58,7 @@ static const OaqKernels kOutOfOrder = {
     .part_macs = 150 * 1000,
     .gemms = kOutOfOrderGemms,
     .num_gemms = 1,
-    .depthwise = &oaq_depthwise_scalar,
+    .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
 };
 
@@ -76,7 +76,7 @@ static const OaqKernels kOutOfOrder = {
                                      .part_macs = 100 * 1000,                            \
                                      .gemms = k##Core##Gemms,                            \
                                      .num_gemms = 1,                                     \
-                                     .depthwise = &oaq_depthwise_scalar,                 \
+                                     .depthwise = &oaq_depthwise_neon,                   \
                                      .output = oaq_output_neon}
 
 OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);

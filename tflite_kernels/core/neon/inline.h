@@ -6,4 +6,11 @@
 #define OAQ_INLINE static inline __attribute__((always_inline))
 #define OAQ_NOINLINE static __attribute__((noinline))
 
+// Before a loop whose number of turns is a constant where it is inlined.
+#ifdef __clang__
+#define OAQ_UNROLL _Pragma("unroll")
+#else
+#define OAQ_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #endif  // OAQ_CORE_NEON_INLINE_H_

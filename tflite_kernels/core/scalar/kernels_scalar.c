@@ -21,7 +21,7 @@ static const OaqGemm kGemm = {.layout = &oaq_layout_c8,
                               .i32 = oaq_gemm_i32_4x4_scalar,
                               .cost = GEMM_COST};
 
-const OaqDepthwise oaq_depthwise_scalar = {
+static const OaqDepthwise kDepthwise = {
     .layout = &oaq_layout_channel,
     .form = {16, oaq_depthwise_copy_scalar},
     .i16 = oaq_depthwise_i16_scalar,
@@ -35,6 +35,6 @@ const OaqKernels oaq_kernels_scalar = {
     .part_macs = OAQ_PART_MACS,
     .gemms = &kGemm,
     .num_gemms = 1,
-    .depthwise = &oaq_depthwise_scalar,
+    .depthwise = &kDepthwise,
     .output = oaq_output_scalar,
 };

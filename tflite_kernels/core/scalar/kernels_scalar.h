@@ -6,8 +6,6 @@
 
 // Portable C. Signatures and meaning: core/kernels.h.
 
-extern const OaqDepthwise oaq_depthwise_scalar;
-
 void oaq_gemm_i16_c8_4x4_scalar(size_t rows, const OaqDrains* drains, const OaqRows* a,
                                 const int8_t* b, const int32_t* bias, int32_t* acc);
 void oaq_gemm_i32_4x4_scalar(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/neon/depthwise_neon.h"
+
+// Costs: cycles of a column of a tile, counted like those of core/arm/kernels_arm.c for in-order
+// cores; on others all are about half of it. For lack of a drain of its own, a filter's is so high
+// that a tile with two blocks costs what it does on the kernels for any filter.
+static const OaqDepthwiseFilter kFilters[] = {
+    {3,
+     3,
+     1,
+     oaq_depthwise_i16_3x3_s1_neon,
+     oaq_depthwise_i32_pairs_3x3_s1_neon,
+     {0.5f, 40.0f, 6.6f}},
+    {3,
+     3,
+     2,
+     oaq_depthwise_i16_3x3_s2_neon,
+     oaq_depthwise_i32_pairs_3x3_s2_neon,
+     {0.5f, 44.0f, 7.3f}},
+    {5,
+     5,
+     1,
+     oaq_depthwise_i16_5x5_s1_neon,
+     oaq_depthwise_i32_pairs_5x5_s1_neon,
+     {0.5f, 87.0f, 6.0f}},
+    {5,
+     5,
+     2,
+     oaq_depthwise_i16_5x5_s2_neon,
+     oaq_depthwise_i32_pairs_5x5_s2_neon,
+     {0.5f, 97.0f, 6.4f}},
+};
+
+const OaqDepthwise oaq_depthwise_neon = {
+    .layout = &oaq_layout_channel,
+    .form = {16, oaq_depthwise_copy_neon},
+    .i16 = oaq_depthwise_i16_neon,
+    .i32 = oaq_depthwise_i32_neon,
+    .i32_pairs = oaq_depthwise_i32_pairs_neon,
+    .cost = {7.0f, 7.0f, 8.0f},
+    .filters = kFilters,
+    .num_filters = sizeof(kFilters) / sizeof(kFilters[0]),
+};

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef OAQ_CORE_NEON_DEPTHWISE_NEON_H_
+#define OAQ_CORE_NEON_DEPTHWISE_NEON_H_
+
+#include "core/kernels.h"
+
+// DEPTHWISE_CONV_2D for NEON. Signatures and meaning: core/kernels.h.
+
+extern const OaqDepthwise oaq_depthwise_neon;
+
+void oaq_depthwise_copy_neon(size_t columns, const int8_t* in, size_t stride, int32_t shift,
+                             void* out);
+void oaq_depthwise_i16_neon(size_t columns, const OaqDrains* drains, const void* const* taps,
+                            size_t column_stride, const int8_t* b, const int32_t* bias,
+                            int32_t* acc);
+void oaq_depthwise_i16_3x3_s1_neon(size_t columns, const OaqDrains* drains, const void* const* rows,
+                                   size_t column_stride, const int8_t* b, const int32_t* bias,
+                                   int32_t* acc);
+void oaq_depthwise_i16_3x3_s2_neon(size_t columns, const OaqDrains* drains, const void* const* rows,
+                                   size_t column_stride, const int8_t* b, const int32_t* bias,
+                                   int32_t* acc);
+void oaq_depthwise_i16_5x5_s1_neon(size_t columns, const OaqDrains* drains, const void* const* rows,
+                                   size_t column_stride, const int8_t* b, const int32_t* bias,
+                                   int32_t* acc);
+void oaq_depthwise_i16_5x5_s2_neon(size_t columns, const OaqDrains* drains, const void* const* rows,
+                                   size_t column_stride, const int8_t* b, const int32_t* bias,
+                                   int32_t* acc);
+void oaq_depthwise_i32_neon(size_t columns, size_t steps, const void* const* taps,
+                            size_t column_stride, const void* b, const int32_t* bias, int32_t* acc);
+void oaq_depthwise_i32_pairs_neon(size_t columns, size_t steps, const void* const* taps,
+                                  size_t column_stride, const void* b, const int32_t* bias,
+                                  int32_t* acc);
+void oaq_depthwise_i32_pairs_3x3_s1_neon(size_t columns, size_t steps, const void* const* rows,
+                                         size_t column_stride, const void* b, const int32_t* bias,
+                                         int32_t* acc);
+void oaq_depthwise_i32_pairs_3x3_s2_neon(size_t columns, size_t steps, const void* const* rows,
+                                         size_t column_stride, const void* b, const int32_t* bias,
+                                         int32_t* acc);
+void oaq_depthwise_i32_pairs_5x5_s1_neon(size_t columns, size_t steps, const void* const* rows,
+                                         size_t column_stride, const void* b, const int32_t* bias,
+                                         int32_t* acc);
+void oaq_depthwise_i32_pairs_5x5_s2_neon(size_t columns, size_t steps, const void* const* rows,
+                                         size_t column_stride, const void* b, const int32_t* bias,
+                                         int32_t* acc);
+
+#endif  // OAQ_CORE_NEON_DEPTHWISE_NEON_H_
