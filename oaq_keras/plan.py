@@ -11,7 +11,20 @@ from typing import Any
 from oaq_keras.errors import LibraryError
 from oaq_keras.tables import format_table, short_name
 
-ISAS = ("scalar", "sse41", "avx2", "avx512bw", "avxvnni", "vnni256", "vnni", "neon", "a53", "a55", "a72")
+ISAS = (
+    "scalar",
+    "sse41",
+    "avx2",
+    "avx512bw",
+    "avxvnni",
+    "vnni256",
+    "vnni",
+    "neon",
+    "a53",
+    "a55",
+    "a72",
+    "dotprod",
+)
 """Names of the kernels that a build for some CPU has."""
 
 

@@ -32,6 +32,7 @@ target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
 # In assembly, which wants no flags.
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+  oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
   enable_language(ASM)
   target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c)
   foreach(core a53 a55 a72)

@@ -11,7 +11,7 @@
 #endif
 
 const char* const oaq_isas[] = {"scalar", "sse41", "avx2", "avx512bw", "avxvnni", "vnni256",
-                                "vnni",   "neon",  "a53",  "a55",      "a72"};
+                                "vnni",   "neon",  "a53",  "a55",      "a72",     "dotprod"};
 const size_t oaq_num_isas = sizeof(oaq_isas) / sizeof(oaq_isas[0]);
 
 const OaqGemm* oaq_kernels_gemm(const OaqKernels* kernels, size_t channels) {

@@ -83,6 +83,16 @@ OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
 OAQ_CORE(a55, A55, 16.0f, 52.0f, 42.0f);
 OAQ_CORE(a72, A72, 16.0f, 12.0f, 20.6f);
 
+// The layout is for its order alone: nothing is summed in 16 bits.
+static const OaqGemm kDotprodGemms[] = {
+    {.layout = &oaq_layout_c4_8, .rows = 8, .i32 = oaq_gemm_i32_c4_8x8_dotprod}};
+static const OaqKernels kDotprod = {.isa = "dotprod",
+                                    .part_macs = 400 * 1000,
+                                    .gemms = kDotprodGemms,
+                                    .num_gemms = 1,
+                                    .depthwise = &oaq_depthwise_neon,
+                                    .output = oaq_output_neon};
+
 // Which of the assembly kernels this core is for. On a chip of two kinds a thread may meet the
 // other one: the schedule for in-order cores costs the others nothing, whose limit is the
 // multiplier.
@@ -97,6 +107,8 @@ const OaqKernels* oaq_kernels_arm(const char* isa) {
   if (!oaq_arm().neon) return NULL;
   const bool any = strcmp(isa, "auto") == 0;
 #ifdef __aarch64__
+  const bool dotprod = oaq_arm().dotprod;
+  if (dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
   if (any) return of_this_core();
   static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72};
   for (size_t i = 0; i < sizeof(kCores) / sizeof(kCores[0]); ++i) {
