@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test soak matrix bench sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-fetch soak matrix bench sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,7 +54,7 @@ $(LIBRARY): build/kernels/build.ninja $(SOURCES)
 demo: $(READY) $(LIBRARY) ## train a small network, certify it, run it: about a minute after the first install
 	@$(RUN) examples/classification.py --output build/demo
 
-test: lint c-test $(LIBRARY) ## all checks: lint, types, C tests, Python tests
+test: lint c-test arm $(LIBRARY) ## all checks: lint, types, C tests, Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## formatting, lint and types, Python and C
@@ -71,6 +71,10 @@ format: $(READY) ## rewrite the sources as `make lint` wants them
 c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror and run their tests
 	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS)
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
+
+# Without the cross compilers and qemu-user it says so, and does nothing.
+arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under qemu
+	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS)
 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
 soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
