@@ -76,6 +76,9 @@ c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror a
 arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under qemu
 	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS)
 
+arm-fetch: $(READY) ## runtimes for `make test` under qemu, and a compiler that knows old glibcs: about 0.6 GB
+	@$(RUN) -m tests.arm.fetch
+
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
 soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
 	@$(RUN) -m tests.netgen.soak --jobs $(JOBS) --seed $(or $(SEED),0) $(if $(RESUME),--resume) \

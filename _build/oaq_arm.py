@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import oaq_build
+from oaq_build import ZIG_REQUIREMENT as ZIG_REQUIREMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "arm"

@@ -4,20 +4,96 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.arm import oaq_arm
+from tests.arm import emulated, oaq_arm, whole
+from tests.matrix import fetch
+from tests.models import small_network, threaded_network, upsampling_network
 
-TARGETS = {target.name: target for target in oaq_arm.TARGETS}
+ROOT = oaq_arm.ROOT
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", emulated.TARGETS)
 def test_an_old_glibc_is_enough(name: str) -> None:
-    library = TARGETS[name].old_glibc / oaq_arm.LIBRARY
+    library = emulated.TARGETS[name].old_glibc / oaq_arm.LIBRARY
     if not library.is_file():
         pytest.skip("needs `make arm-fetch`, for a compiler that knows old glibcs, and `make arm`")
     # Every version that a symbol asks for is a string of the file.
     versions = re.findall(rb"\0GLIBC_(\d+)\.(\d+)", library.read_bytes())
     assert versions
     assert max((int(major), int(minor)) for major, minor in versions) <= oaq_arm.OLD_GLIBC
+
+
+# Whole networks in the C library of TFLite 2.9.
+
+RUN_MODEL = "tflite_kernels/bench/oaq_run_model"
+REAL = {
+    "tf2_mobilenet_v2_1.0_224_ptq": 52,
+    "mlperftiny_resnet8_cifar10_int8": 9,
+    "mlperftiny_vww96_int8": 27,
+}
+"""Certified at T = 16; how many of their layers come before the runtime's own arithmetic."""
+SMALL = (small_network, upsampling_network, threaded_network)
+
+
+@pytest.fixture(scope="session")
+def run_model() -> list[str]:
+    """oaq_run_model on an emulated Cortex-A53, which `in_every_way` goes on from."""
+    target = emulated.TARGETS["aarch64"]
+    program = target.folder / RUN_MODEL
+    reason = oaq_arm.missing(target)
+    if reason or not program.is_file():
+        pytest.skip(reason or "needs `make arm`")
+    cache = ROOT / "build" / "matrix"
+    runtime = fetch.c_library(cache, "aarch64") if (cache / "package").is_dir() else ""
+    if not runtime:
+        pytest.skip("needs the TensorFlow Lite C library: `make matrix` fetches it")
+    library = target.folder / oaq_arm.LIBRARY
+    command = emulated.program(target, "cortex-a53", program)
+    return [*command, "--runtime", runtime, "--library", str(library)]
+
+
+def in_every_way(command: list[str], content: bytes, least: int, folder: Path) -> None:
+    """One network on every ISA, in int16 and exact, and on each CPU as it comes."""
+    network = whole.observed(content)
+    (folder / "network").write_bytes(content)
+    ran: dict[tuple[str, ...], bytes] = {}
+    for cpu in emulated.TARGETS["aarch64"].cpus:
+        on_cpu = [cpu if word == "cortex-a53" else word for word in command]
+        isas = emulated.isas(on_cpu, folder / "network")
+        ways = [(isa, plan, "2") for isa in isas for plan in ("int16", "exact")]
+        for isa, plan, threads in [*ways, ("auto", "auto", "1")]:
+            # An ISA does the same on every CPU that has it.
+            if isa != "auto" and (isa, plan) in ran:
+                continue
+            way = ["--isa", isa, "--plan", plan, "--threads", threads]
+            found, made = whole.run([*on_cpu, *way], network.content, network.image, folder)
+            compared, wrong = whole.differing(network, made, found)
+            assert not wrong, (cpu, isa, plan, wrong)
+            assert compared >= least, (cpu, isa, plan)
+            ran[(isa, plan)] = found
+        # As it was, with the memory of its tensors shared.
+        alone, _ = whole.run(on_cpu, content, network.image, folder)
+        assert found.endswith(alone)
+    assert ("scalar", "int16") in ran
+
+
+@pytest.mark.parametrize("make", SMALL, ids=lambda make: make.__name__)
+def test_small_networks(run_model: list[str], make: Callable[[int], bytes], tmp_path: Path) -> None:
+    in_every_way(run_model, make(15), 2, tmp_path)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_networks(run_model: list[str], name: str, shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "models" / f"{name}.tflite"
+    if not source.is_file():
+        pytest.skip(f"needs {source}")
+    certify = [sys.executable, str(ROOT / "tflite_kernels" / "bench" / "certified.py")]
+    certified = tmp_path / "certified.tflite"
+    subprocess.run([*certify, str(source), str(certified)], check=True)
+    in_every_way(run_model, certified.read_bytes(), REAL[name], tmp_path)
