@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from tests.matrix import fetch
 from tests.models import small_network, threaded_network, upsampling_network
 
 ROOT = oaq_arm.ROOT
+BENCH = ROOT / "tflite_kernels" / "bench"
 
 
 @pytest.mark.parametrize("name", emulated.TARGETS)
@@ -93,7 +97,55 @@ def test_real_networks(run_model: list[str], name: str, shared_data: Path, tmp_p
     source = shared_data / "models" / f"{name}.tflite"
     if not source.is_file():
         pytest.skip(f"needs {source}")
-    certify = [sys.executable, str(ROOT / "tflite_kernels" / "bench" / "certified.py")]
+    certify = [sys.executable, str(BENCH / "certified.py")]
     certified = tmp_path / "certified.tflite"
     subprocess.run([*certify, str(source), str(certified)], check=True)
     in_every_way(run_model, certified.read_bytes(), REAL[name], tmp_path)
+
+
+# Instructions.
+
+
+def count(run_model: list[str], model: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    emulator, program, rest = run_model[:5], run_model[5], run_model[6:]
+    command = [sys.executable, str(BENCH / "count_instructions.py"), *rest, *options]
+    command += ["--emulator", shlex.join(emulator), "--runner", program, "--model", str(model)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_instructions_are_counted(run_model: list[str], tmp_path: Path) -> None:
+    model = tmp_path / "small.tflite"
+    model.write_bytes(small_network(15))
+    given = ["--mode", "xnnpack", "--mode", "oaq", "--isa", "scalar", "--symbols", "5", "--json"]
+    done = count(run_model, model, *given)
+    assert done.returncode == 0, done.stderr
+    xnnpack, ours = json.loads(done.stdout)["modes"]
+    # The network has 31,000 MACs.
+    assert 2_000 < xnnpack["instructions"] < 200_000
+    assert 200 < xnnpack["vector_multiplies"] < 20_000
+    assert ours["ratio"] == ours["instructions"] / xnnpack["instructions"]
+    for row, library in ((xnnpack, "libtensorflowlite_c.so"), (ours, "liboaq_tflite.so")):
+        assert sum(row["libraries"].values()) == pytest.approx(row["instructions"])
+        assert next(iter(row["libraries"])) == library
+    assert any(name.startswith("oaq_gemm_") for name in ours["symbols"])
+
+
+def test_what_can_not_be_counted_is_said(run_model: list[str], tmp_path: Path) -> None:
+    model = tmp_path / "small.tflite"
+    model.write_bytes(b"")
+    done = count(run_model, model, "--threads", "2")
+    assert done.returncode == 2
+    assert "one thread" in done.stderr
+    done = count(run_model, model)
+    assert done.returncode == 2
+    assert "TFL3" in done.stderr
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_plugin_compiles_without_warnings(compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    warnings = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+    source = str(BENCH / "qemu_count.c")
+    command = [compiler, *warnings, "-c", source, "-o", str(tmp_path / "plugin.o")]
+    subprocess.run(command, check=True)
