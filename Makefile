@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-fetch soak matrix bench sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-fetch soak soak-arm matrix bench sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -82,6 +82,11 @@ arm-fetch: $(READY) ## runtimes for `make test` under qemu, and a compiler that 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
 soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
 	@$(RUN) -m tests.netgen.soak --jobs $(JOBS) --seed $(or $(SEED),0) $(if $(RESUME),--resume) \
+	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(NETWORKS),--networks $(NETWORKS))
+
+soak-arm: arm ## the same on emulated ARM CPUs, in what `make arm-fetch` fetched
+	@$(RUN) -m tests.arm.soak --jobs $(JOBS) --seed $(or $(SEED),0) \
 	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(NETWORKS),--networks $(NETWORKS))
 

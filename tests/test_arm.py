@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.arm import emulated, oaq_arm, whole
+from tests.arm import batch, cases, emulated, oaq_arm, whole
 from tests.matrix import fetch
 from tests.models import small_network, threaded_network, upsampling_network
 
@@ -101,6 +101,52 @@ def test_real_networks(run_model: list[str], name: str, shared_data: Path, tmp_p
     certified = tmp_path / "certified.tflite"
     subprocess.run([*certify, str(source), str(certified)], check=True)
     in_every_way(run_model, certified.read_bytes(), REAL[name], tmp_path)
+
+
+# Networks and operators in Python.
+
+CPUS = [(name, cpu) for name, target in emulated.TARGETS.items() for cpu in target.cpus]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cases, with this machine's answers."""
+    if all(batch.missing(target) for target in emulated.TARGETS.values()):
+        pytest.skip("needs `make arm` and `make arm-fetch`")
+    folder = tmp_path_factory.mktemp("cases")
+    networks = [cases.network(seed) for seed in range(12)]
+    cases.write_all(folder, [*networks, *cases.operators(1, 48)])
+    return folder
+
+
+@pytest.mark.parametrize(("name", "cpu"), CPUS)
+def test_python_answers_as_the_reference(folder: Path, name: str, cpu: str) -> None:
+    target = emulated.TARGETS[name]
+    reason = batch.missing(target)
+    if reason:
+        pytest.skip(reason)
+    found = batch.run(target, cpu, folder)
+    assert not found.differences, "\n".join(found.differences)
+    assert found.isas[0] == "scalar"
+    assert found.counts["cases"] == 60
+    if name == "aarch64":
+        # The same release as on this machine.
+        assert found.counts["refused"] == found.counts["runtime_differs"] == 0
+    assert found.counts["compared"] > 500_000
+
+
+def test_a_wrong_answer_is_found(tmp_path: Path) -> None:
+    target = emulated.TARGETS["aarch64"]
+    reason = batch.missing(target)
+    if reason:
+        pytest.skip(reason)
+    case = cases.network(3)
+    name = next(name for name in case.arrays if name.startswith("4 out"))
+    case.arrays[name].reshape(-1)[-1] ^= 1
+    cases.write_all(tmp_path, [case])
+    (difference,) = batch.run(target, target.cpus[0], tmp_path).differences
+    assert "network 3" in difference
+    assert "inputs 4: 1 of" in difference
 
 
 # Instructions.
