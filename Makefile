@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test soak matrix bench sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-fetch soak soak-arm matrix bench sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,7 +54,7 @@ $(LIBRARY): build/kernels/build.ninja $(SOURCES)
 demo: $(READY) $(LIBRARY) ## train a small network, certify it, run it: about a minute after the first install
 	@$(RUN) examples/classification.py --output build/demo
 
-test: lint c-test $(LIBRARY) ## all checks: lint, types, C tests, Python tests
+test: lint c-test arm $(LIBRARY) ## all checks: lint, types, C tests, Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## formatting, lint and types, Python and C
@@ -72,9 +72,21 @@ c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror a
 	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS)
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
 
+# Without the cross compilers and qemu-user it says so, and does nothing.
+arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under qemu
+	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS)
+
+arm-fetch: $(READY) ## runtimes for `make test` under qemu, and a compiler that knows old glibcs: about 0.6 GB
+	@$(RUN) -m tests.arm.fetch
+
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
 soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
 	@$(RUN) -m tests.netgen.soak --jobs $(JOBS) --seed $(or $(SEED),0) $(if $(RESUME),--resume) \
+	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(NETWORKS),--networks $(NETWORKS))
+
+soak-arm: arm ## the same on emulated ARM CPUs, in what `make arm-fetch` fetched
+	@$(RUN) -m tests.arm.soak --jobs $(JOBS) --seed $(or $(SEED),0) \
 	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(NETWORKS),--networks $(NETWORKS))
 

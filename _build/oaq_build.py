@@ -49,7 +49,7 @@ for argument; do
   esac
   set -- "$@" "$argument"
 done
-exec '{zig}' cc -mcpu=baseline "$@"
+exec '{zig}' cc {target}-mcpu=baseline "$@"
 """
 _TOOL = """\
 #!/bin/sh
@@ -78,7 +78,12 @@ def missing_tools() -> list[str]:
     return missing
 
 
-def _zig() -> Path:
+def find_zig() -> Path:
+    """The compiler of the installed ziglang.
+
+    Raises:
+        SystemExit: there is none.
+    """
     spec = importlib.util.find_spec("ziglang")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit(
@@ -95,6 +100,25 @@ def _write_if_changed(path: Path, text: str) -> None:
         path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
 
+def write_compiler(directory: Path, zig: Path, target: str = "") -> Path:
+    """Writes the scripts that stand for compiler, archiver and ranlib.
+
+    Args:
+        directory: where they go.
+        zig: ziglang's program.
+        target: what they compile for, as in aarch64-linux-gnu.2.17; this machine by default.
+
+    Returns:
+        The directory, as an absolute path.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    given = f"-target {target} " if target else ""
+    _write_if_changed(directory / "cc", _COMPILER.format(zig=zig, target=given))
+    for tool in ("ar", "ranlib"):
+        _write_if_changed(directory / tool, _TOOL.format(zig=zig, tool=tool))
+    return directory.resolve()
+
+
 def toolchain(directory: Path) -> dict[str, str]:
     """Makes a C compiler available to CMake.
 
@@ -106,13 +130,9 @@ def toolchain(directory: Path) -> dict[str, str]:
     """
     if has_compiler():
         return {}
-    zig = _zig()
-    directory.mkdir(parents=True, exist_ok=True)
-    _write_if_changed(directory / "cc", _COMPILER.format(zig=zig))
-    for tool in ("ar", "ranlib"):
-        _write_if_changed(directory / tool, _TOOL.format(zig=zig, tool=tool))
+    scripts = write_compiler(directory, find_zig())
     # CMake looks for ar and ranlib next to the compiler first, so it needs to be told of one only.
-    return {"CC": str((directory / "cc").resolve())}
+    return {"CC": str(scripts / "cc")}
 
 
 @contextlib.contextmanager

@@ -34,12 +34,12 @@ def old_python(cache: Path) -> str:
     return str(python)
 
 
-def c_library(cache: Path) -> str:
+def c_library(cache: Path, machine: str = platform.machine()) -> str:
     """The TFLite 2.9 C library of the npm package; empty where npm is missing."""
     if not _npm_package(cache):
         return ""
-    machine = "arm64" if platform.machine() in ("aarch64", "arm64") else "amd64"
-    path = cache / "package" / "cc_deps" / f"linux_{machine}" / "libtensorflowlite_c.so"
+    folder = "linux_arm64" if machine in ("aarch64", "arm64") else "linux_amd64"
+    path = cache / "package" / "cc_deps" / folder / "libtensorflowlite_c.so"
     return str(path) if path.is_file() else ""
 
 

@@ -1,28 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: T201, a command
-"""Counts the instructions of one inference: oaq_run_model under valgrind's callgrind, mode by mode.
+"""Counts the instructions of one inference of oaq_run_model, mode by mode.
 
 python count_instructions.py --runner oaq_run_model --runtime libtensorflowlite_c.so --model FILE
-[--mode MODE]... A count depends on the machine's load in nothing, unlike a time. It is the
-difference between a run of two inferences and a run of one, so that setting up cancels out.
-Valgrind's CPU has AVX2 and no AVX-512: kernels that choose by CPUID take their AVX2 paths.
+[--mode MODE]... [--emulator "qemu-aarch64 -cpu cortex-a72 -L /usr/aarch64-linux-gnu"]
+
+A count depends on the machine's load in nothing, unlike a time. It is the difference between a run
+of two inferences and a run of one, so that setting up cancels out. By itself the program runs under
+valgrind's callgrind, whose CPU has AVX2 and no AVX-512: kernels that choose by CPUID take their
+AVX2 paths. With --emulator, a dynamically linked qemu-user with all it needs to run a program, the
+counts come from qemu_count.c, by library too, with ARM's vector multiplications apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 FAULT = 2
+PLUGIN = Path(__file__).resolve().parent / "qemu_count.c"
 
 
 class CountError(Exception):
     """A run that could not be counted; says what to do."""
+
+
+@dataclass
+class Executed:
+    """Instructions that a run executed.
+
+    Attributes:
+      total: all of them.
+      places: under an emulator, by file and offset in it.
+      multiplies: of these, ARM's vector multiplications.
+    """
+
+    total: int
+    places: Counter[tuple[str, int]] = field(default_factory=Counter)
+    multiplies: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def __sub__(self, other: Executed) -> Executed:
+        places, multiplies = Counter(self.places), Counter(self.multiplies)
+        # What printing the times takes differs from run to run, and may become negative.
+        places.subtract(other.places)
+        multiplies.subtract(other.multiplies)
+        return Executed(self.total - other.total, places, multiplies)
 
 
 def main() -> int:
@@ -40,12 +72,25 @@ def main() -> int:
     if options.json:
         print(json.dumps(report, indent=2))
         return 0
+    _print(report)
+    return 0
+
+
+def _print(report: dict) -> None:
     first = report["modes"][0]
-    print(f"instructions of one inference of {options.model.name}, {options.threads} thread(s)")
+    where = f", {report['emulator']}" if report["emulator"] else ""
+    name = Path(report["model"]).name
+    print(f"instructions of one inference of {name}, {report['threads']} thread(s){where}")
     print(f"{'mode':12}  {'instructions':>16}  {'mode / ' + first['mode']:>18}")
     for row in report["modes"]:
         print(f"{row['mode']:12}  {row['instructions']:16,}  {row['ratio']:17.3f}x")
-    return 0
+    for row in report["modes"]:
+        if not report["emulator"]:
+            break
+        print(f"\n{row['mode']}: {row['vector_multiplies']:,} vector multiplications")
+        for label in ("libraries", "symbols"):
+            for name, count in row[label].items():
+                print(f"{count:16,}  {name}")
 
 
 def _parse() -> argparse.Namespace:
@@ -60,22 +105,33 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--isa", default="auto", help="kernels of our delegate")
     parser.add_argument("--plan", default="auto", help="plan of our delegate")
     parser.add_argument("--threads", type=int, default=1, help="their instructions are added up")
+    parser.add_argument("--emulator", default="", help="qemu-user and its options")
+    parser.add_argument(
+        "--symbols", type=int, default=0, help="how many functions to list, under the emulator"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
 
 def _report(options: argparse.Namespace) -> dict:
-    for program in ("valgrind", options.runner):
-        if shutil.which(program) is None:
+    emulator = shlex.split(options.emulator)
+    if emulator and options.threads != 1:
+        raise CountError("an emulated program is counted on one thread")
+    for program in (emulator[0] if emulator else "valgrind", options.runner):
+        if shutil.which(program) is None and not (emulator and Path(program).is_file()):
             raise CountError(f"{program!r} is no program that runs here; install or build it")
-    modes = options.mode or ["xnnpack", "oaq"]
-    counts = [_executed(options, mode, 2) - _executed(options, mode, 1) for mode in modes]
-    rows = [
-        {"mode": mode, "instructions": count, "ratio": count / counts[0]}
-        for mode, count in zip(modes, counts, strict=True)
-    ]
+    rows: list[dict] = []
+    with tempfile.TemporaryDirectory() as folder:
+        count = _callgrind
+        if emulator:
+            _build_plugin(Path(folder))
+            count = _emulated
+        for mode in options.mode or ["xnnpack", "oaq"]:
+            twice, once = (count(options, mode, runs, Path(folder)) for runs in (2, 1))
+            rows.append(_row(options, mode, twice - once, rows[0] if rows else None))
     return {
         "model": str(options.model),
+        "emulator": options.emulator,
         "isa": options.isa,
         "plan": options.plan,
         "threads": options.threads,
@@ -83,24 +139,117 @@ def _report(options: argparse.Namespace) -> dict:
     }
 
 
-def _executed(options: argparse.Namespace, mode: str, runs: int) -> int:
-    """Instructions of the whole program."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "callgrind.out"
-        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", options.runner]
-        command += ["--model", str(options.model), "--runtime", options.runtime, "--mode", mode]
-        command += ["--isa", options.isa, "--plan", options.plan, "--warmup", "0"]
-        command += ["--threads", str(options.threads), "--runs", str(runs)]
-        command += ["--library", options.library] if options.library else []
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if run.returncode != 0:
-            # Valgrind begins its own lines with the process's number between ==.
-            said = [line for line in run.stderr.splitlines() if line and not line.startswith("==")]
-            raise CountError(f"mode {mode}: {'; '.join(said) or f'exit {run.returncode}'}")
-        for line in out.read_text(errors="replace").splitlines():
-            if line.startswith(("summary:", "totals:")):
-                return int(line.split()[1])
+def _row(options: argparse.Namespace, mode: str, found: Executed, first: dict | None) -> dict:
+    ratio = found.total / first["instructions"] if first else 1.0
+    row = {"mode": mode, "instructions": found.total, "ratio": ratio}
+    if not options.emulator:
+        return row
+    libraries: Counter[str] = Counter()
+    for (path, _), count in found.places.items():
+        libraries[Path(path).name] += count
+    row["vector_multiplies"] = sum(found.multiplies.values())
+    row["libraries"] = {name: n for name, n in libraries.most_common() if n}
+    row["symbols"] = dict(_by_symbol(found).most_common(options.symbols))
+    return row
+
+
+def _runner(options: argparse.Namespace, mode: str, runs: int) -> list[str]:
+    command = [options.runner]
+    command += ["--model", str(options.model), "--runtime", options.runtime, "--mode", mode]
+    command += ["--isa", options.isa, "--plan", options.plan, "--warmup", "0"]
+    command += ["--threads", str(options.threads), "--runs", str(runs)]
+    return command + (["--library", options.library] if options.library else [])
+
+
+def _run(mode: str, command: list[str]) -> None:
+    run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if run.returncode != 0:
+        # Valgrind begins its own lines with the process's number between ==.
+        said = [line for line in run.stderr.splitlines() if line and not line.startswith("==")]
+        raise CountError(f"mode {mode}: {'; '.join(said) or f'exit {run.returncode}'}")
+
+
+def _callgrind(options: argparse.Namespace, mode: str, runs: int, folder: Path) -> Executed:
+    """Instructions of the whole program on this machine's kind of CPU."""
+    out = folder / "callgrind.out"
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    _run(mode, [*command, *_runner(options, mode, runs)])
+    for line in out.read_text(errors="replace").splitlines():
+        if line.startswith(("summary:", "totals:")):
+            return Executed(int(line.split()[1]))
     raise CountError(f"mode {mode}: callgrind wrote no total")
+
+
+def _build_plugin(folder: Path) -> None:
+    compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
+    if compiler is None:
+        raise CountError("the emulator's plugin needs a C compiler")
+    command = [compiler, "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"]
+    _run("plugin", [*command, str(PLUGIN), "-o", str(folder / "qemu_count.so")])
+
+
+def _emulated(options: argparse.Namespace, mode: str, runs: int, folder: Path) -> Executed:
+    """Instructions of the whole program under qemu."""
+    out = folder / "counts"
+    log = ["-plugin", str(folder / "qemu_count.so"), "-d", "plugin", "-D", str(out)]
+    _run(mode, [*shlex.split(options.emulator), *log, *_runner(options, mode, runs)])
+    files: dict[str, str] = {}
+    found = Executed(0)
+    for line in out.read_text(errors="replace").splitlines():
+        what, number, *rest = line.split(" ", 3)
+        if what == "file":
+            files[number] = " ".join(rest)
+        elif what == "at":
+            offset, (count, kind) = int(rest[0]), rest[1].split()
+            at = (files[number], offset)
+            found.total += int(count)
+            found.places[at] += int(count)
+            if kind == "m":
+                found.multiplies[at] += int(count)
+    if not found.total:
+        raise CountError(f"mode {mode}: {options.emulator.split()[0]} counted nothing")
+    return found
+
+
+def _by_symbol(found: Executed) -> Counter[str]:
+    """Instructions by function, of files that have a table of symbols."""
+    counts: Counter[str] = Counter()
+    tables: dict[str, list[tuple[int, int, str]]] = {}
+    for (path, offset), count in found.places.items():
+        if path not in tables:
+            tables[path] = _functions(path)
+        at = bisect.bisect_right(tables[path], (offset, sys.maxsize, ""))
+        _, end, name = tables[path][at - 1] if at else (0, 0, "")
+        name = name if offset < end else "no symbol"
+        counts[f"{name} ({Path(path).name})"] += count
+    return counts
+
+
+def _functions(path: str) -> list[tuple[int, int, str]]:
+    """Where a file's functions begin and end in it, in order; nm knows other machines' files."""
+    if not Path(path).is_file() or shutil.which("nm") is None or shutil.which("readelf") is None:
+        return []
+
+    def said(*command: str) -> list[list[str]]:
+        run = subprocess.run([*command, path], capture_output=True, text=True, check=False)
+        return [line.split() for line in run.stdout.splitlines()]
+
+    # Type, offset, address, and so on: symbols' addresses count from where a segment is loaded.
+    loads = [
+        (int(words[1], 16), int(words[2], 16), int(words[4], 16))
+        for words in said("readelf", "-lW")
+        if words[:1] == ["LOAD"]
+    ]
+    symbols = set()
+    for words in said("nm", "-S") or said("nm", "-S", "-D"):
+        # Labels, marks of the assembler's among them, have no size.
+        if len(words) == 4 and words[2] in "tTwW":
+            address, length = int(words[0], 16), int(words[1], 16)
+            for offset, start, size in loads:
+                if start <= address < start + size:
+                    at = address - start + offset
+                    symbols.add((at, at + length, words[3]))
+    return sorted(symbols)
 
 
 if __name__ == "__main__":
