@@ -220,7 +220,7 @@ int main(void) {
     for (int round = 0; round < 600; ++round) {
       check_random(kernels, pools[round % 3 == 0], &random, round);
     }
-    for (int round = 0; round < 8; ++round) check_dilation(kernels, &random);
+    for (int round = 0; round < 2; ++round) check_dilation(kernels, &random);
     for (size_t fixed = 0; fixed <= (kernels->depthwise->num_filters > 0); ++fixed) {
       for (size_t kind = 0; kind < 3; ++kind) CHECK(met[fixed][kind] > 50);
     }
