@@ -69,6 +69,8 @@ void* __wrap_realloc(void* memory, size_t size) {
 
 void __wrap_free(void* memory) {
   if (memory == NULL) return;
-  atomic_fetch_sub(&held, size_of(memory));
+  const size_t size = size_of(memory);
+  atomic_fetch_sub(&held, size);
+  memset(memory, 0x5A, size);
   __real_free((char*)memory - kHeader);
 }

@@ -145,7 +145,7 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
                                 .kernels = &keeping,
                                 .threads = threads,
                                 .scratch = &scratch,
-                                .any_codes = true};
+                                .any_codes = random_int(random, 0, 1) == 1};
     OaqDepthwiseConv2d op;
     CHECK(oaq_depthwise_conv_2d_create(params, test->weights, test->bias, &planner, &op, NULL));
     const size_t tiles = op.summary.tiles_int16 + op.summary.tiles_saturating;
@@ -155,7 +155,7 @@ static void check_case(const OaqKernels* kernels, OaqThreads* threads, Random* r
     // At first another shape: nothing of it is to stay.
     CHECK(oaq_depthwise_conv_2d_reshape(&op, 1, test->height + 1, test->width + 2, NULL));
     CHECK(oaq_depthwise_conv_2d_reshape(&op, test->batch, test->height, test->width, NULL));
-    for (int mode = 0; mode < 4; ++mode) {
+    for (int mode = 0; mode < (planner.any_codes ? 4 : 3); ++mode) {
       if (mode < 2) {
         worst_input(test, mode);
       } else {
@@ -228,7 +228,7 @@ int main(void) {
     for (int round = 0; round < 600; ++round) {
       check_random(kernels, pools[round % 3 == 0], &random, round);
     }
-    check_dilation(kernels, &random);
+    for (int round = 0; round < 2; ++round) check_dilation(kernels, &random);
     for (size_t fixed = 0; fixed <= (kernels->depthwise->num_filters > 0); ++fixed) {
       for (size_t kind = 0; kind < 3; ++kind) CHECK(met[fixed][kind] > 50);
     }

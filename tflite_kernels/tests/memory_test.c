@@ -48,6 +48,7 @@ static void test_scratch(void) {
     CHECK(!oaq_scratch_reserve(&more, NULL) && !allocator_is_to_fail());
     CHECK(scratch.blocks[0].size == (allocations == 0 ? 1000 : 2000));
     CHECK(allocations > 0 || oaq_scratch_worker(&small, 0) == blocks[0]);
+    CHECK(allocations > 0 || *blocks[0] == 0x33);
     CHECK(oaq_scratch_worker(&small, 1) == blocks[1] && *blocks[1] == 0x33);
   }
   oaq_scratch_free(&scratch);
@@ -217,6 +218,8 @@ static size_t scratch_bytes(const OaqScratch* scratch) {
 // What an op holds, from the beginning to the end.
 static void check_bytes(const Case* test, OaqScratch* scratch) {
   AnyOp op;
+  int8_t* input = test_alloc(test->input_size, 1);
+  int8_t* output = test_alloc(test->output_size, 1);
   const size_t before = allocator_bytes();
   allocator_watch();
   CHECK(create(test, &op));
@@ -232,6 +235,8 @@ static void check_bytes(const Case* test, OaqScratch* scratch) {
     for (size_t i = 0; use->size > 0 && i < use->workers; ++i) {
       CHECK(scratch->blocks[i].size >= use->size);
     }
+    run(test, &op, input, false, output);
+    CHECK(allocator_bytes() - before == bytes_of(test, &op) + scratch_bytes(scratch));
   }
   // A smaller shape takes no more.
   const size_t most = scratch_bytes(scratch);
@@ -239,6 +244,8 @@ static void check_bytes(const Case* test, OaqScratch* scratch) {
   free_op(test, &op);
   oaq_scratch_free(scratch);
   CHECK(allocator_bytes() == before);
+  free(input);
+  free(output);
 }
 
 // Every allocation fails once. An op is made and runs or is not, and leaves nothing behind.

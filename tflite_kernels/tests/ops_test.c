@@ -68,13 +68,34 @@ static int32_t weight_magnitude(Random* random) {
   return kMagnitudes[random_int(random, 0, 3)];
 }
 
+// More than a tile now and then.
+static size_t output_channels(Random* random) {
+  return (size_t)random_int(random, 1, random_int(random, 0, 2) ? 9 : 70);
+}
+
+// Of one magnitude, or of one each: then some tiles run int16 and some exact.
+static void random_filters(Random* random, size_t channels, size_t products, int8_t* weights) {
+  const bool all = random_int(random, 0, 1) == 1;
+  int32_t magnitude = weight_magnitude(random);
+  for (size_t c = 0; c < channels; ++c) {
+    if (!all && c % 16 == 0) magnitude = weight_magnitude(random);
+    random_codes(random, -magnitude, magnitude, weights + c * products, products);
+  }
+}
+
+// Often whole steps of all layouts.
+static size_t input_channels(Random* random) {
+  return (size_t)(random_int(random, 0, 1) ? 8 * random_int(random, 1, 2)
+                                           : random_int(random, 1, 20));
+}
+
 static void check_conv_2d(Random* random) {
   const size_t groups = random_int(random, 0, 3) == 0 ? (size_t)random_int(random, 2, 3) : 1;
   const OaqRange range = kRanges[random_int(random, 0, 3)];
   OaqConv2dParams params = {.height = make_window(random),
                             .width = make_window(random),
-                            .input_channels = groups * (size_t)random_int(random, 1, 20),
-                            .output_channels = groups * (size_t)random_int(random, 1, 9),
+                            .input_channels = groups * input_channels(random),
+                            .output_channels = groups * output_channels(random),
                             .groups = groups,
                             .input_zero_point = random_int(random, range.lo, range.hi),
                             .input_range = range};
@@ -91,8 +112,7 @@ static void check_conv_2d(Random* random) {
   int8_t* expected = test_alloc(output_size, 1);
   int8_t* output = test_alloc(output_size, 1);
   int32_t* bias = random_int(random, 0, 4) ? make_bias(random, params.output_channels) : NULL;
-  const int32_t magnitude = weight_magnitude(random);
-  random_codes(random, -magnitude, magnitude, weights, params.output_channels * products);
+  random_filters(random, params.output_channels, products, weights);
   random_codes(random, range.lo, range.hi, input, input_size);
   oaq_reference_conv_2d(&params, batch, height, width, input, weights, bias, expected);
   for (int policy = 0; policy < 3; ++policy) {
