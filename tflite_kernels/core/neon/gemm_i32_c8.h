@@ -7,17 +7,6 @@
 // int32 sums throughout: SADALP adds the lanes of each product, or of two where `paired`, a
 // constant, says that they fit 16 bits, to four sums an output.
 
-OAQ_INLINE void add_step(size_t rows, size_t stride, const int8_t* a, const int8_t* b,
-                         int32x4_t wide[][kChannels]) {
-  const Weights weights = load_weights(b);
-  for (size_t m = 0; m < rows; ++m) {
-    const int8x8_t codes = vld1_s8(a + m * stride);
-    for (size_t n = 0; n < kChannels; ++n) {
-      wide[m][n] = vpadalq_s16(wide[m][n], vmull_s8(codes, weights.channel[n]));
-    }
-  }
-}
-
 // Has four products made by here, and their sums before the next four: gcc 12 would make all
 // products first, and spill.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -26,6 +15,18 @@ OAQ_INLINE void add_step(size_t rows, size_t stride, const int8_t* a, const int8
 #else
 #define OAQ_FINISH(first, second, third, fourth)
 #endif
+
+OAQ_INLINE void add_step(size_t rows, size_t stride, const int8_t* a, const int8_t* b,
+                         int32x4_t wide[][kChannels]) {
+  const Weights weights = load_weights(b);
+  for (size_t m = 0; m < rows; ++m) {
+    const int8x8_t codes = vld1_s8(a + m * stride);
+    int16x8_t products[kChannels];
+    for (size_t n = 0; n < kChannels; ++n) products[n] = vmull_s8(codes, weights.channel[n]);
+    OAQ_FINISH(products[0], products[1], products[2], products[3]);
+    for (size_t n = 0; n < kChannels; ++n) wide[m][n] = vpadalq_s16(wide[m][n], products[n]);
+  }
+}
 
 OAQ_INLINE int16x8_t two_products(const int8x8_t codes[2], int8x8_t first, int8x8_t second) {
   return vmlal_s8(vmull_s8(codes[0], first), codes[1], second);
@@ -93,7 +94,7 @@ OAQ_INLINE void multiply_i32(size_t rows, bool paired, size_t calls, const OaqRo
       weights += a->segment_steps * kTileStep;
     }
     for (size_t m = 0; m < rows; ++m) {
-      vst1q_s32(acc + m * kChannels, vaddq_s32(vld1q_s32(bias), reduce(wide[m])));
+      vst1q_s32(acc + m * kChannels, add_modulo(vld1q_s32(bias), reduce(wide[m])));
     }
   }
 }

@@ -44,7 +44,7 @@ OAQ_INLINE int32x4_t scale(const int32_t* acc, const Channels* channels, int32x4
     high = vsraq_n_s32(high, high, 31);
   }
   high = vrshlq_s32(high, channels->right_shifts);
-  return general ? vaddq_s32(high, zero_point) : high;
+  return general ? add_modulo(high, zero_point) : high;
 }
 
 typedef struct Limits {
