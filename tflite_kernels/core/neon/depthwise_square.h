@@ -57,6 +57,14 @@ OAQ_INLINE void add_to_output(size_t side, size_t stride, size_t depth, bool has
   }
 }
 
+// Ends a row: compilers would load the next rows' codes before there are registers for them, and
+// with 16 registers begin the next sums, too.
+#ifdef __aarch64__
+#define OAQ_FINISH(lanes) __asm__ volatile("" : : : "memory")
+#else
+#define OAQ_FINISH(lanes) __asm__ volatile("" : "+w"(lanes) : : "memory")
+#endif
+
 OAQ_INLINE void add_row(size_t side, size_t stride, size_t depth, bool has_start, size_t count,
                         size_t row, const Filter* filter, const int8_t* in, Outputs* outputs) {
   int8x8_t weights[kMostSide];
@@ -70,8 +78,9 @@ OAQ_INLINE void add_row(size_t side, size_t stride, size_t depth, bool has_start
   }
   OAQ_FOR_COLUMNS(count, add_to_output(side, stride, depth, has_start, count, row, n, weights,
                                        filter, in, window, outputs))
-  // gcc 12 would load the next rows' codes before there are registers for them.
-  if (depth < side * side && side > 3) __asm__ volatile("" : : : "memory");
+  if (side > 3 || depth < side * side) {
+    OAQ_FOR_COLUMNS(count, OAQ_FINISH(outputs->lanes[n]))
+  }
 }
 
 OAQ_INLINE void make_outputs(size_t side, size_t stride, size_t depth, bool has_start, size_t count,

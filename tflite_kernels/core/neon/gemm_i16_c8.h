@@ -61,7 +61,7 @@ OAQ_INLINE void add_steps(size_t rows, size_t steps, bool whole, Reader* reader,
 OAQ_INLINE int32x4_t drain(int32x4_t sums, const int16x8_t lanes[kChannels]) {
   int32x4_t wide[kChannels];
   for (size_t n = 0; n < kChannels; ++n) wide[n] = vpaddlq_s16(lanes[n]);
-  return vaddq_s32(sums, reduce(wide));
+  return add_modulo(sums, reduce(wide));
 }
 
 OAQ_INLINE void multiply_i16(size_t rows, bool whole, size_t calls, const OaqDrains* drains,

@@ -7,48 +7,75 @@
 // int32 sums throughout: SADALP adds the lanes of each product, or of two where `paired`, a
 // constant, says that they fit 16 bits, to four sums an output.
 
+// Has four products made by here, and their sums before the next four: gcc 12 would make all
+// products first, and spill.
+#if defined(__GNUC__) && !defined(__clang__)
+#define OAQ_FINISH(first, second, third, fourth) \
+  __asm__ volatile("" : "+w"(first), "+w"(second), "+w"(third), "+w"(fourth))
+#else
+#define OAQ_FINISH(first, second, third, fourth)
+#endif
+
 OAQ_INLINE void add_step(size_t rows, size_t stride, const int8_t* a, const int8_t* b,
                          int32x4_t wide[][kChannels]) {
   const Weights weights = load_weights(b);
   for (size_t m = 0; m < rows; ++m) {
     const int8x8_t codes = vld1_s8(a + m * stride);
-    for (size_t n = 0; n < kChannels; ++n) {
-      wide[m][n] = vpadalq_s16(wide[m][n], vmull_s8(codes, weights.channel[n]));
-    }
+    int16x8_t products[kChannels];
+    for (size_t n = 0; n < kChannels; ++n) products[n] = vmull_s8(codes, weights.channel[n]);
+    OAQ_FINISH(products[0], products[1], products[2], products[3]);
+    for (size_t n = 0; n < kChannels; ++n) wide[m][n] = vpadalq_s16(wide[m][n], products[n]);
   }
 }
 
-// Has a row's products made by here, and their sums before the next row's: gcc 12 would make all
-// products first, and spill.
-#if defined(__GNUC__) && !defined(__clang__)
-#define OAQ_FINISH(products)                                                        \
-  __asm__ volatile(""                                                               \
-                   : "+w"((products)[0]), "+w"((products)[1]), "+w"((products)[2]), \
-                     "+w"((products)[3]))
-#else
-#define OAQ_FINISH(products) (void)(products)
-#endif
+OAQ_INLINE int16x8_t two_products(const int8x8_t codes[2], int8x8_t first, int8x8_t second) {
+  return vmlal_s8(vmull_s8(codes[0], first), codes[1], second);
+}
 
+// Row by row, with the weights in registers.
 OAQ_INLINE void add_two_steps(size_t rows, size_t stride, const int8_t* a, const int8_t* b,
                               int32x4_t wide[][kChannels]) {
   const Weights first = load_weights(b);
   const Weights second = load_weights(b + kTileStep);
   for (size_t m = 0; m < rows; ++m) {
-    const int8x8_t codes = vld1_s8(a + m * stride);
-    const int8x8_t next = vld1_s8(a + m * stride + kLanes);
+    const int8x8_t codes[2] = {vld1_s8(a + m * stride), vld1_s8(a + m * stride + kLanes)};
     int16x8_t products[kChannels];
     for (size_t n = 0; n < kChannels; ++n) {
-      products[n] = vmlal_s8(vmull_s8(codes, first.channel[n]), next, second.channel[n]);
+      products[n] = two_products(codes, first.channel[n], second.channel[n]);
     }
-    OAQ_FINISH(products);
+    OAQ_FINISH(products[0], products[1], products[2], products[3]);
     for (size_t n = 0; n < kChannels; ++n) wide[m][n] = vpadalq_s16(wide[m][n], products[n]);
+  }
+}
+
+// Two channels of two rows at a time, whose codes are in registers: there are 16 of those.
+OAQ_INLINE void add_two_steps_of_two_rows(size_t stride, const int8_t* a, const int8_t* b,
+                                          int32x4_t wide[][kChannels]) {
+  const int8x8_t upper[2] = {vld1_s8(a), vld1_s8(a + kLanes)};
+  const int8x8_t lower[2] = {vld1_s8(a + stride), vld1_s8(a + stride + kLanes)};
+  for (size_t n = 0; n < kChannels; n += 2) {
+    const int8_t* weights = b + n * kLanes;
+    const int8x8_t first[2] = {vld1_s8(weights), vld1_s8(weights + kTileStep)};
+    const int8x8_t second[2] = {vld1_s8(weights + kLanes), vld1_s8(weights + kTileStep + kLanes)};
+    int16x8_t products[4] = {
+        two_products(upper, first[0], first[1]), two_products(upper, second[0], second[1]),
+        two_products(lower, first[0], first[1]), two_products(lower, second[0], second[1])};
+    OAQ_FINISH(products[0], products[1], products[2], products[3]);
+    wide[0][n] = vpadalq_s16(wide[0][n], products[0]);
+    wide[0][n + 1] = vpadalq_s16(wide[0][n + 1], products[1]);
+    wide[1][n] = vpadalq_s16(wide[1][n], products[2]);
+    wide[1][n + 1] = vpadalq_s16(wide[1][n + 1], products[3]);
   }
 }
 
 OAQ_INLINE void add_segment(size_t rows, bool paired, size_t steps, size_t stride, const int8_t* a,
                             const int8_t* b, int32x4_t wide[][kChannels]) {
   for (; paired && steps >= 2; steps -= 2, a += 2 * kLanes, b += 2 * kTileStep) {
-    add_two_steps(rows, stride, a, b, wide);
+    if (OAQ_ROWS == 2 && rows == 2) {
+      add_two_steps_of_two_rows(stride, a, b, wide);
+    } else {
+      add_two_steps(rows, stride, a, b, wide);
+    }
   }
   for (; steps > 0; --steps, a += kLanes, b += kTileStep) add_step(rows, stride, a, b, wide);
 }
@@ -67,7 +94,7 @@ OAQ_INLINE void multiply_i32(size_t rows, bool paired, size_t calls, const OaqRo
       weights += a->segment_steps * kTileStep;
     }
     for (size_t m = 0; m < rows; ++m) {
-      vst1q_s32(acc + m * kChannels, vaddq_s32(vld1q_s32(bias), reduce(wide[m])));
+      vst1q_s32(acc + m * kChannels, add_modulo(vld1q_s32(bias), reduce(wide[m])));
     }
   }
 }

@@ -2,6 +2,8 @@
 #ifndef OAQ_CORE_NEON_INLINE_H_
 #define OAQ_CORE_NEON_INLINE_H_
 
+#include <arm_neon.h>
+
 // What is to be compiled with the constants that it is called with, and what by itself.
 #define OAQ_INLINE static inline __attribute__((always_inline))
 #define OAQ_NOINLINE static __attribute__((noinline))
@@ -12,5 +14,10 @@
 #else
 #define OAQ_UNROLL _Pragma("GCC unroll 32")
 #endif
+
+// a + b modulo 2^32: to gcc, vaddq_s32 is an addition that may not overflow.
+OAQ_INLINE int32x4_t add_modulo(int32x4_t a, int32x4_t b) {
+  return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+}
 
 #endif  // OAQ_CORE_NEON_INLINE_H_

@@ -44,7 +44,7 @@ OAQ_INLINE int32x4_t scale(const int32_t* acc, const Channels* channels, int32x4
     high = vsraq_n_s32(high, high, 31);
   }
   high = vrshlq_s32(high, channels->right_shifts);
-  return general ? vaddq_s32(high, zero_point) : high;
+  return general ? add_modulo(high, zero_point) : high;
 }
 
 typedef struct Limits {
@@ -95,6 +95,20 @@ OAQ_INLINE void output_16(const OaqOutputStage* stage, size_t channel, Rows rows
   Channels channels[4];
   for (size_t i = 0; i < 4; ++i) channels[i] = load_channels(stage, channel + 4 * i, general);
   const Channels* const of[4] = {&channels[0], &channels[1], &channels[2], &channels[3]};
+#ifdef __aarch64__
+  // There are registers for two rows, which hide the latencies of each other's instructions.
+  for (; rows.count >= 2; rows.count -= 2) {
+    const int32_t* next = rows.acc + rows.acc_stride;
+    const int32_t* const acc[4] = {rows.acc, rows.acc + 4, rows.acc + 8, rows.acc + 12};
+    const int32_t* const next_acc[4] = {next, next + 4, next + 8, next + 12};
+    const int8x16_t codes = codes_of(acc, of, limits, general, is_signed);
+    const int8x16_t next_codes = codes_of(next_acc, of, limits, general, is_signed);
+    vst1q_s8(rows.out, codes);
+    vst1q_s8(rows.out + rows.out_stride, next_codes);
+    rows.acc = next + rows.acc_stride;
+    rows.out += 2 * rows.out_stride;
+  }
+#endif
   for (; rows.count > 0; --rows.count) {
     const int32_t* const acc[4] = {rows.acc, rows.acc + 4, rows.acc + 8, rows.acc + 12};
     vst1q_s8(rows.out, codes_of(acc, of, limits, general, is_signed));
@@ -103,26 +117,48 @@ OAQ_INLINE void output_16(const OaqOutputStage* stage, size_t channel, Rows rows
   }
 }
 
+OAQ_INLINE int8x16_t codes_of_four_rows(const Channels* channels, const int32_t* acc, size_t stride,
+                                        const Limits* limits, bool general, bool is_signed) {
+  const Channels* const of[4] = {channels, channels, channels, channels};
+  const int32_t* const rows[4] = {acc, acc + stride, acc + 2 * stride, acc + 3 * stride};
+  return codes_of(rows, of, limits, general, is_signed);
+}
+
+OAQ_INLINE void store_four_rows(int8x16_t codes, int8_t* out, size_t stride) {
+  const uint32x4_t words = vreinterpretq_u32_s8(codes);
+  const uint32_t rows[4] = {vgetq_lane_u32(words, 0), vgetq_lane_u32(words, 1),
+                            vgetq_lane_u32(words, 2), vgetq_lane_u32(words, 3)};
+  for (size_t i = 0; i < 4; ++i) memcpy(out + i * stride, &rows[i], sizeof(rows[i]));
+}
+
 // Up to four channels: of four rows at once.
 OAQ_INLINE void output_4(const OaqOutputStage* stage, size_t channel, size_t left, Rows rows,
                          const Limits* limits, bool general, bool is_signed) {
   const Channels channels = load_channels(stage, channel, general);
-  const Channels* const of[4] = {&channels, &channels, &channels, &channels};
   const size_t stride = rows.acc_stride;
+#ifdef __aarch64__
+  for (; rows.count >= 8 && left == 4; rows.count -= 8) {
+    const int32_t* next = rows.acc + 4 * stride;
+    const int8x16_t codes =
+        codes_of_four_rows(&channels, rows.acc, stride, limits, general, is_signed);
+    const int8x16_t next_codes =
+        codes_of_four_rows(&channels, next, stride, limits, general, is_signed);
+    store_four_rows(codes, rows.out, rows.out_stride);
+    store_four_rows(next_codes, rows.out + 4 * rows.out_stride, rows.out_stride);
+    rows.acc = next + 4 * stride;
+    rows.out += 8 * rows.out_stride;
+  }
+#endif
   for (; rows.count >= 4 && left == 4; rows.count -= 4) {
-    const int32_t* const acc[4] = {rows.acc, rows.acc + stride, rows.acc + 2 * stride,
-                                   rows.acc + 3 * stride};
-    const uint32x4_t codes = vreinterpretq_u32_s8(codes_of(acc, of, limits, general, is_signed));
-    const uint32_t of_rows[4] = {vgetq_lane_u32(codes, 0), vgetq_lane_u32(codes, 1),
-                                 vgetq_lane_u32(codes, 2), vgetq_lane_u32(codes, 3)};
-    for (size_t i = 0; i < 4; ++i) memcpy(rows.out + i * rows.out_stride, &of_rows[i], 4);
+    const int8x16_t codes =
+        codes_of_four_rows(&channels, rows.acc, stride, limits, general, is_signed);
+    store_four_rows(codes, rows.out, rows.out_stride);
     rows.acc += 4 * stride;
     rows.out += 4 * rows.out_stride;
   }
   for (; rows.count > 0; --rows.count) {
-    const int32_t* const acc[4] = {rows.acc, rows.acc, rows.acc, rows.acc};
     int8_t copy[16];
-    vst1q_s8(copy, codes_of(acc, of, limits, general, is_signed));
+    vst1q_s8(copy, codes_of_four_rows(&channels, rows.acc, 0, limits, general, is_signed));
     memcpy(rows.out, copy, left);
     rows.acc += stride;
     rows.out += rows.out_stride;
