@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-fetch soak soak-arm matrix bench sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-fetch soak soak-arm matrix bench bench-arm sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -128,6 +128,15 @@ bench: $(READY) $(LIBRARY) ## time kernels and networks against XNNPACK, as Mark
 	@$(TOOLS) cmake --build build/kernels --parallel $(JOBS) --target oaq_bench_kernels oaq_run_model >/dev/null
 	@$(RUN) tflite_kernels/bench/bench.py --programs build/kernels/tflite_kernels/bench \
 	  --library $(LIBRARY) --runtime "$(RUNTIME)" --json build/bench.json --models $(MODELS)
+
+# ARM_RUNTIME= as RUNTIME=, for the emulated CPU.
+ARM_MODELS ?= $(wildcard $(addprefix ../shared/data/models/,tf2_mobilenet_v2_1.0_224_ptq.tflite \
+  mlperftiny_vww96_int8.tflite mlperftiny_resnet8_cifar10_int8.tflite))
+ARM_RUNTIME ?= $(wildcard build/matrix/package/cc_deps/linux_arm64/libtensorflowlite_c.so)
+
+bench-arm: arm $(LIBRARY) ## what ARM kernels should reach, by models of cores: Markdown tables and build/bench_arm.json
+	@$(RUN) tflite_kernels/bench/bench_arm.py --build build/arm/aarch64 \
+	  $(if $(ARM_RUNTIME),--runtime $(ARM_RUNTIME)) --json build/bench_arm.json --models $(ARM_MODELS)
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage

@@ -31,12 +31,14 @@ CMAKE_REQUIREMENT = "cmake>=3.18"
 NINJA_REQUIREMENT = "ninja>=1.10"
 
 # zig cc tunes for this very CPU unless told otherwise; the library picks its kernels at run time,
-# and may travel. On ARM zig also knows no -march=armv8.2-a+dotprod, only CPUs with features.
+# and may travel. On ARM zig also knows no -march=armv8.2-a+dotprod, only CPUs with features, and it
+# takes -mtune for another -mcpu.
 _COMPILER = """\
 #!/bin/sh
 for argument; do
   shift
   case $argument in
+    -mtune=*) continue ;;
     -march=armv8*-a*)
       rest=${{argument#-march=armv8}}
       version=${{rest%%-a*}}
