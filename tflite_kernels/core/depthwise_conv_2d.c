@@ -228,6 +228,12 @@ static bool make_rows(OaqDepthwiseConv2d* op, OaqError* error) {
          oaq_fail(error, "out of memory for rows of %zu columns", op->row_columns);
 }
 
+// Rows of the input that the filter sees at two neighbouring output rows, in output rows.
+static size_t shared_rows(const OaqWindow* height) {
+  const int64_t seen = (int64_t)(height->filter - 1) * height->dilation + 1;
+  return seen <= height->stride ? 0 : (size_t)((seen - height->stride) / height->stride);
+}
+
 bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_t height,
                                    int32_t width, OaqError* error) {
   if (batch < 0) return oaq_fail(error, "batch size %d, expected 0 or more", batch);
@@ -254,7 +260,9 @@ bool oaq_depthwise_conv_2d_reshape(OaqDepthwiseConv2d* op, int32_t batch, int32_
   // So many that rows shared by two parts, which both copy, are few.
   const size_t least = 4 * (size_t)op->params.height.filter;
   const size_t most = read * (double)least > kPartBytes ? least : (size_t)(kPartBytes / (read + 1));
-  op->split = oaq_split(op->threads, rows, most, 1, op->packed.num_tiles,
+  size_t step = oaq_min_size(4 * shared_rows(&op->params.height) + 1, most);
+  if (oaq_ceil_div(rows, step) * op->packed.num_tiles < oaq_threads_count(op->threads)) step = 1;
+  op->split = oaq_split(op->threads, rows, most, step, op->packed.num_tiles,
                         macs * (double)op->segment_columns);
   return make_rows(op, error) && reserve_scratch(op, error);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,23 +15,62 @@
 // times what waking costs. The ops of a network follow each other faster than that.
 enum { kLooks = 4000 };
 
+// What is to be done, in one word, so that a thread takes a part without a lock, which others would
+// have to wait for: how many threads may take part, and which parts are left. Whoever takes one
+// reads what else there is to know of the job, which stays until the part is done; so it does no
+// harm if it took its last look at the word in an earlier job.
+typedef uint64_t Ticket;
+
+enum { kPartBits = 24, kMostParts = (1 << kPartBits) - 1, kMostThreads = UINT16_MAX };
+
+static Ticket make_ticket(size_t workers, size_t first, size_t left) {
+  return (Ticket)workers << 2 * kPartBits | (Ticket)first << kPartBits | left;
+}
+
+static size_t parts_left(Ticket ticket) { return (size_t)(ticket & kMostParts); }
+
+static size_t first_part(Ticket ticket) { return (size_t)(ticket >> kPartBits & kMostParts); }
+
+static size_t workers_of(Ticket ticket) { return (size_t)(ticket >> 2 * kPartBits); }
+
+static bool is_for(Ticket ticket, size_t worker) {
+  return parts_left(ticket) > 0 && worker < workers_of(ticket);
+}
+
+// Every other worker takes the last part instead of the first: what it writes, it most likely reads
+// in the next op, and finds in its own cache.
+static Ticket take_part(Ticket ticket, size_t worker, size_t* part) {
+  const size_t first = first_part(ticket);
+  const size_t left = parts_left(ticket) - 1;
+  const bool from_end = worker % 2 != 0;
+  *part = from_end ? first + left : first;
+  return make_ticket(workers_of(ticket), from_end ? first : first + 1, left);
+}
+
+// A started thread: its number among the workers, the caller's being 0.
+typedef struct Worker {
+  struct OaqThreads* threads;
+  size_t index;
+  pthread_t thread;
+} Worker;
+
 struct OaqThreads {
   size_t count, part_macs;
   pthread_mutex_t running;  // held by the call of oaq_threads_run that has the pool
-  pthread_mutex_t mutex;    // of everything below
-  pthread_cond_t wake, finished;
-  pthread_t* started;  // [count - 1]
+  Worker* started;          // [count - 1]
   size_t num_started;
   pid_t owner;  // the process that started them: a forked child has none of them
-  bool stop;
-  // The present job. A thread joins it by taking a worker's number while there are any.
+  // The present job, which only the call that has the pool writes.
   OaqTask task;
   void* data;
-  size_t parts, next_part;
-  size_t workers, next_worker;
-  // Written under the mutex, looked at without it.
-  atomic_size_t jobs;        // so far; stopping is one too
-  atomic_size_t done_parts;  // of the present job
+  _Atomic(Ticket) ticket;
+  atomic_size_t pending;  // parts that are not done
+  // For threads that sleep: each says so, then looks once more at what it waits for.
+  pthread_mutex_t mutex;
+  pthread_cond_t wake, finished;
+  atomic_size_t sleeping;  // that wait for a job
+  atomic_bool waiting;     // for the last part
+  atomic_bool stop;
 };
 
 // Eases off the core, for the other thread on it.
@@ -45,7 +85,7 @@ static void relax(void) {
 OaqThreads* oaq_threads_create(size_t count, size_t part_macs) {
   OaqThreads* threads = calloc(1, sizeof(*threads));
   if (threads == NULL) return NULL;
-  threads->count = count > 0 ? count : 1;
+  threads->count = count < 1 ? 1 : count < kMostThreads ? count : kMostThreads;
   threads->part_macs = part_macs > 0 ? part_macs : 1;
   threads->started = calloc(threads->count, sizeof(*threads->started));
   const bool made = threads->started != NULL && pthread_mutex_init(&threads->running, NULL) == 0 &&
@@ -63,11 +103,12 @@ void oaq_threads_destroy(OaqThreads* threads) {
   // Nobody would ever answer in a forked child.
   if (threads->num_started == 0 || threads->owner == getpid()) {
     pthread_mutex_lock(&threads->mutex);
-    threads->stop = true;
-    atomic_fetch_add(&threads->jobs, 1);
+    atomic_store(&threads->stop, true);
     pthread_cond_broadcast(&threads->wake);
     pthread_mutex_unlock(&threads->mutex);
-    for (size_t i = 0; i < threads->num_started; ++i) pthread_join(threads->started[i], NULL);
+    for (size_t i = 0; i < threads->num_started; ++i) {
+      pthread_join(threads->started[i].thread, NULL);
+    }
     pthread_cond_destroy(&threads->wake);
     pthread_cond_destroy(&threads->finished);
     pthread_mutex_destroy(&threads->mutex);
@@ -83,57 +124,71 @@ size_t oaq_threads_part_macs(const OaqThreads* threads) {
   return threads != NULL ? threads->part_macs : OAQ_PART_MACS;
 }
 
-// Takes parts of the job until none is left. The mutex is held on entry and on return.
+// Takes parts until none is left for this worker.
 static void work(OaqThreads* threads, size_t worker) {
-  while (threads->next_part < threads->parts) {
-    const size_t part = threads->next_part++;
-    pthread_mutex_unlock(&threads->mutex);
+  Ticket ticket = atomic_load(&threads->ticket);
+  while (is_for(ticket, worker)) {
+    size_t part = 0;
+    const Ticket rest = take_part(ticket, worker, &part);
+    if (!atomic_compare_exchange_weak(&threads->ticket, &ticket, rest)) continue;
     threads->task(threads->data, part, worker);
-    pthread_mutex_lock(&threads->mutex);
-    // The job can't change before its last part is counted here.
-    const size_t done = atomic_fetch_add(&threads->done_parts, 1) + 1;
-    if (done == threads->parts) pthread_cond_signal(&threads->finished);
+    if (atomic_fetch_sub(&threads->pending, 1) == 1 && atomic_load(&threads->waiting)) {
+      pthread_mutex_lock(&threads->mutex);
+      pthread_cond_signal(&threads->finished);
+      pthread_mutex_unlock(&threads->mutex);
+    }
+    ticket = atomic_load(&threads->ticket);
   }
 }
 
-// Until there may be another job than number `seen`. The mutex is held on entry and on return.
-static void await_job(OaqThreads* threads, size_t seen) {
-  pthread_mutex_unlock(&threads->mutex);
-  for (int i = 0; i < kLooks && atomic_load(&threads->jobs) == seen; ++i) relax();
-  pthread_mutex_lock(&threads->mutex);
-  if (atomic_load(&threads->jobs) == seen) pthread_cond_wait(&threads->wake, &threads->mutex);
+static bool has_something_to_do(OaqThreads* threads, size_t worker) {
+  return is_for(atomic_load(&threads->ticket), worker) || atomic_load(&threads->stop);
 }
 
-// The same until all parts of the present job are done.
-static void await_parts(OaqThreads* threads) {
-  const size_t parts = threads->parts;
-  pthread_mutex_unlock(&threads->mutex);
-  for (int i = 0; i < kLooks && atomic_load(&threads->done_parts) < parts; ++i) relax();
+static void await_job(OaqThreads* threads, size_t worker) {
+  for (int i = 0; i < kLooks; ++i) {
+    if (has_something_to_do(threads, worker)) return;
+    relax();
+  }
   pthread_mutex_lock(&threads->mutex);
-  while (atomic_load(&threads->done_parts) < parts) {
+  atomic_fetch_add(&threads->sleeping, 1);
+  while (!has_something_to_do(threads, worker)) {
+    pthread_cond_wait(&threads->wake, &threads->mutex);
+  }
+  atomic_fetch_sub(&threads->sleeping, 1);
+  pthread_mutex_unlock(&threads->mutex);
+}
+
+static void await_parts(OaqThreads* threads) {
+  for (int i = 0; i < kLooks; ++i) {
+    if (atomic_load(&threads->pending) == 0) return;
+    relax();
+  }
+  pthread_mutex_lock(&threads->mutex);
+  atomic_store(&threads->waiting, true);
+  while (atomic_load(&threads->pending) > 0) {
     pthread_cond_wait(&threads->finished, &threads->mutex);
   }
+  atomic_store(&threads->waiting, false);
+  pthread_mutex_unlock(&threads->mutex);
 }
 
 static void* thread_main(void* data) {
-  OaqThreads* threads = data;
-  pthread_mutex_lock(&threads->mutex);
-  while (!threads->stop) {
-    if (threads->next_worker < threads->workers) {
-      work(threads, threads->next_worker++);
-    } else {
-      await_job(threads, atomic_load(&threads->jobs));
-    }
+  const Worker* self = data;
+  while (!atomic_load(&self->threads->stop)) {
+    work(self->threads, self->index);
+    await_job(self->threads, self->index);
   }
-  pthread_mutex_unlock(&threads->mutex);
   return NULL;
 }
 
 // Starts what is missing; fewer threads do the same work.
 static void start(OaqThreads* threads, size_t wanted) {
   while (threads->num_started < wanted) {
-    pthread_t* thread = &threads->started[threads->num_started];
-    if (pthread_create(thread, NULL, thread_main, threads) != 0) return;
+    Worker* worker = &threads->started[threads->num_started];
+    worker->threads = threads;
+    worker->index = threads->num_started + 1;
+    if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0) return;
     if (threads->num_started++ == 0) threads->owner = getpid();
   }
 }
@@ -142,27 +197,34 @@ static void run_alone(size_t parts, OaqTask task, void* data) {
   for (size_t part = 0; part < parts; ++part) task(data, part, 0);
 }
 
-void oaq_threads_run(OaqThreads* threads, size_t workers, size_t parts, OaqTask task, void* data) {
-  if (threads != NULL && workers > threads->count) workers = threads->count;
-  if (workers > parts) workers = parts;
-  if (threads == NULL || workers <= 1 || pthread_mutex_trylock(&threads->running) != 0) {
+// The call has the pool.
+static void run_job(OaqThreads* threads, size_t workers, size_t parts, OaqTask task, void* data) {
+  if (threads->num_started > 0 && threads->owner != getpid()) {
     run_alone(parts, task, data);
     return;
   }
-  pthread_mutex_lock(&threads->mutex);
+  start(threads, workers - 1);
   threads->task = task;
   threads->data = data;
-  threads->parts = parts;
-  threads->next_part = 0;
-  atomic_store(&threads->done_parts, 0);
-  threads->workers = workers;
-  threads->next_worker = 1;
-  atomic_fetch_add(&threads->jobs, 1);
-  start(threads, workers - 1);
-  for (size_t i = 1; i < workers; ++i) pthread_cond_signal(&threads->wake);
+  atomic_store(&threads->pending, parts);
+  atomic_store(&threads->ticket, make_ticket(workers, 0, parts));
+  if (atomic_load(&threads->sleeping) > 0) {
+    pthread_mutex_lock(&threads->mutex);
+    pthread_cond_broadcast(&threads->wake);
+    pthread_mutex_unlock(&threads->mutex);
+  }
   work(threads, 0);
   await_parts(threads);
-  threads->workers = 0;
-  pthread_mutex_unlock(&threads->mutex);
+}
+
+void oaq_threads_run(OaqThreads* threads, size_t workers, size_t parts, OaqTask task, void* data) {
+  if (threads != NULL && workers > threads->count) workers = threads->count;
+  if (workers > parts) workers = parts;
+  if (threads == NULL || workers <= 1 || parts > kMostParts ||
+      pthread_mutex_trylock(&threads->running) != 0) {
+    run_alone(parts, task, data);
+    return;
+  }
+  run_job(threads, workers, parts, task, data);
   pthread_mutex_unlock(&threads->running);
 }
