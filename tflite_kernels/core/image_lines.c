@@ -99,18 +99,21 @@ static void copy_line(const OaqImageLines* lines, const OaqImage* image, int64_t
   memset(out + from + size, zero, lines->pitch - from - size);
 }
 
+static void widen_line(const uint8_t* line, size_t count, int16_t* out) {
+  // Shifted codes are not negative.
+  for (size_t i = 0; i < count; ++i) out[i] = line[i];
+}
+
 void oaq_image_lines_copy(const OaqImageLines* lines, const OaqLineCopy* copy,
                           const OaqImage* image, size_t first, size_t count, int32_t shift) {
   const size_t seen = seen_lines(&lines->height, count);
+  const size_t stride = lines->narrow ? lines->pitch : 0;
   const int64_t top = (int64_t)first * lines->height.stride - image->pad_top;
   for (size_t i = 0; i < seen; ++i) {
-    uint8_t* line = copy->codes + (lines->narrow ? i * lines->pitch : 0);
-    copy_line(lines, image, top + (int64_t)i, shift, line);
-    if (copy->wide == NULL) continue;
-    // Shifted codes are not negative.
-    int16_t* wide = copy->wide + i * lines->pitch;
-    for (size_t k = 0; k < lines->pitch; ++k) wide[k] = line[k];
+    copy_line(lines, image, top + (int64_t)i, shift, copy->codes + i * stride);
+    if (stride == 0) widen_line(copy->codes, lines->pitch, copy->wide + i * lines->pitch);
   }
+  if (lines->wide && stride > 0) widen_line(copy->codes, seen * stride, copy->wide);
 }
 
 OaqInput oaq_image_lines_input(const OaqImageLines* lines, const OaqLineCopy* copy, size_t count) {
