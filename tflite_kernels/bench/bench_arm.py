@@ -57,8 +57,17 @@ class Named:
     does: str
 
 
+def _of_core(core: str) -> Named:
+    kernel = f"multiply_i16_c8_4x4_{core}"
+    does = "int16" if core == "a53" else f"int16 on {core}"
+    return Named(f"int16 4x4, {core}", f"aarch64/{kernel}.S", f"oaq_{kernel}", 16, does)
+
+
 LOOPS = (
     Named("int16 4x4", "neon/gemm_i16_c8_4x4_neon.c", "multiply_4", 16, "int16"),
+    # In assembly; networks take the one for A53.
+    *(_of_core(core) for core in ("a55", "a72", "a53")),
+    Named("SDOT 8x8", "neon/gemm_i32_c4_8x8_dotprod.c", "multiply_8", 64, "dot product"),
     Named("exact 4x4", "neon/gemm_i32_pairs_c8_4x4_neon.c", "multiply_4", 16, "exact"),
     *(
         Named(
