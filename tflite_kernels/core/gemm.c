@@ -128,7 +128,8 @@ static void multiply_tile(const OaqRows* codes, const OaqRows* wide, size_t rows
 
 void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm, OaqOutput output,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
-  _Alignas(64) int32_t acc[kSums];
+  // Output stages read ahead.
+  _Alignas(64) int32_t acc[kSums + 16];
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
   const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;

@@ -36,13 +36,18 @@ static void* allocate(OaqOutputStage* stage, size_t count, size_t size) {
 // False where memory is out.
 static bool set_multipliers(const OaqMultiplier* multipliers, size_t channels,
                             OaqOutputStage* stage) {
-  bool plain = true;
-  for (size_t c = 0; c < channels; ++c) plain = plain && has_short_shift(multipliers[c]);
+  bool right = true, early = true;
+  for (size_t c = 0; c < channels; ++c) {
+    right = right && has_right_shift(multipliers[c]);
+    early = early && has_short_shift(multipliers[c]);
+  }
+  stage->early_zero_point = early ? stage->requantize.zero_point : 0;
+  stage->late_zero_point = early ? 0 : stage->requantize.zero_point;
   const size_t count = channels + OAQ_OUTPUT_PADDING;
   stage->multipliers = allocate(stage, count, sizeof(*stage->multipliers));
   stage->shifts = allocate(stage, count, sizeof(*stage->shifts));
   if (stage->multipliers == NULL || stage->shifts == NULL) return false;
-  if (!plain) {
+  if (!right) {
     stage->left_shifts = allocate(stage, count, sizeof(*stage->left_shifts));
     stage->doublings = allocate(stage, count, sizeof(*stage->doublings));
     if (stage->left_shifts == NULL || stage->doublings == NULL) return false;

@@ -18,14 +18,15 @@
 // A negative x gives 0 or less with or without the last term, for 2^30 + 2^(30 + e) is less than
 // 2^(31 + e). So an op whose least code is the zero point or above, as behind a RELU, does without.
 // For e up to 24 the zero point z can be one more term, z * 2^(31 + e): the sum stays within 64
-// bits.
+// bits. Else it is added to what the shift leaves.
 typedef struct OaqOutputStage {
   OaqRequantize requantize;  // without `channels`; `reals` a copy, NULL where there are multipliers
   // [channels], with room behind them for a vector that starts at the last one; NULL where the
   // multipliers are real, and oaq_output_code is to be called for each sum.
   int32_t* multipliers;
-  int32_t* shifts;  // e - 1, 0 without a right shift
-  // What right shifts by 1 to 24 do not need, NULL where all channels have such a one.
+  int32_t* shifts;                            // e - 1, 0 without a right shift
+  int32_t early_zero_point, late_zero_point;  // before and after the shift; one of them is 0
+  // What right shifts alone do not need, NULL where all channels have one.
   int32_t* left_shifts;  // of x
   int32_t* doublings;    // 1 where the product is doubled, 0 where not
   size_t bytes;          // allocated

@@ -11,8 +11,9 @@
 
 #include "core/threads.h"
 
-// How often a thread looks for what it waits for before it sleeps: some hundred microseconds, a few
-// times what waking costs. The ops of a network follow each other faster than that.
+// How often a thread looks for what it waits for before it sleeps: for 20 to 200 microseconds, as
+// long as the CPU's pause between two looks is, which is what waking costs or more. The ops of a
+// network follow each other faster than that.
 enum { kLooks = 4000 };
 
 // What is to be done, in one word, so that a thread takes a part without a lock, which others would
@@ -52,6 +53,8 @@ typedef struct Worker {
   struct OaqThreads* threads;
   size_t index;
   pthread_t thread;
+  pthread_cond_t wake;
+  atomic_bool sleeping;
 } Worker;
 
 struct OaqThreads {
@@ -59,7 +62,7 @@ struct OaqThreads {
   pthread_mutex_t running;  // held by the call of oaq_threads_run that has the pool
   Worker* started;          // [count - 1]
   size_t num_started;
-  pid_t owner;  // the process that started them: a forked child has none of them
+  pid_t owner;  // the process that starts them: a forked child has none of them
   // The present job, which only the call that has the pool writes.
   OaqTask task;
   void* data;
@@ -67,9 +70,8 @@ struct OaqThreads {
   atomic_size_t pending;  // parts that are not done
   // For threads that sleep: each says so, then looks once more at what it waits for.
   pthread_mutex_t mutex;
-  pthread_cond_t wake, finished;
-  atomic_size_t sleeping;  // that wait for a job
-  atomic_bool waiting;     // for the last part
+  pthread_cond_t finished;
+  atomic_bool waiting;  // for the last part
   atomic_bool stop;
 };
 
@@ -90,7 +92,6 @@ OaqThreads* oaq_threads_create(size_t count, size_t part_macs) {
   threads->started = calloc(threads->count, sizeof(*threads->started));
   const bool made = threads->started != NULL && pthread_mutex_init(&threads->running, NULL) == 0 &&
                     pthread_mutex_init(&threads->mutex, NULL) == 0 &&
-                    pthread_cond_init(&threads->wake, NULL) == 0 &&
                     pthread_cond_init(&threads->finished, NULL) == 0;
   if (made) return threads;
   free(threads->started);
@@ -101,15 +102,17 @@ OaqThreads* oaq_threads_create(size_t count, size_t part_macs) {
 void oaq_threads_destroy(OaqThreads* threads) {
   if (threads == NULL) return;
   // Nobody would ever answer in a forked child.
-  if (threads->num_started == 0 || threads->owner == getpid()) {
+  if (threads->owner == 0 || threads->owner == getpid()) {
     pthread_mutex_lock(&threads->mutex);
     atomic_store(&threads->stop, true);
-    pthread_cond_broadcast(&threads->wake);
+    for (size_t i = 0; i < threads->num_started; ++i) {
+      pthread_cond_signal(&threads->started[i].wake);
+    }
     pthread_mutex_unlock(&threads->mutex);
     for (size_t i = 0; i < threads->num_started; ++i) {
       pthread_join(threads->started[i].thread, NULL);
+      pthread_cond_destroy(&threads->started[i].wake);
     }
-    pthread_cond_destroy(&threads->wake);
     pthread_cond_destroy(&threads->finished);
     pthread_mutex_destroy(&threads->mutex);
     pthread_mutex_destroy(&threads->running);
@@ -141,22 +144,23 @@ static void work(OaqThreads* threads, size_t worker) {
   }
 }
 
-static bool has_something_to_do(OaqThreads* threads, size_t worker) {
-  return is_for(atomic_load(&threads->ticket), worker) || atomic_load(&threads->stop);
+static bool has_something_to_do(const Worker* worker) {
+  return is_for(atomic_load(&worker->threads->ticket), worker->index) ||
+         atomic_load(&worker->threads->stop);
 }
 
-static void await_job(OaqThreads* threads, size_t worker) {
+static void await_job(Worker* worker) {
   for (int i = 0; i < kLooks; ++i) {
-    if (has_something_to_do(threads, worker)) return;
+    if (has_something_to_do(worker)) return;
     relax();
   }
-  pthread_mutex_lock(&threads->mutex);
-  atomic_fetch_add(&threads->sleeping, 1);
-  while (!has_something_to_do(threads, worker)) {
-    pthread_cond_wait(&threads->wake, &threads->mutex);
+  pthread_mutex_lock(&worker->threads->mutex);
+  atomic_store(&worker->sleeping, true);
+  while (!has_something_to_do(worker)) {
+    pthread_cond_wait(&worker->wake, &worker->threads->mutex);
   }
-  atomic_fetch_sub(&threads->sleeping, 1);
-  pthread_mutex_unlock(&threads->mutex);
+  atomic_store(&worker->sleeping, false);
+  pthread_mutex_unlock(&worker->threads->mutex);
 }
 
 static void await_parts(OaqThreads* threads) {
@@ -174,10 +178,10 @@ static void await_parts(OaqThreads* threads) {
 }
 
 static void* thread_main(void* data) {
-  const Worker* self = data;
+  Worker* self = data;
   while (!atomic_load(&self->threads->stop)) {
     work(self->threads, self->index);
-    await_job(self->threads, self->index);
+    await_job(self);
   }
   return NULL;
 }
@@ -188,8 +192,13 @@ static void start(OaqThreads* threads, size_t wanted) {
     Worker* worker = &threads->started[threads->num_started];
     worker->threads = threads;
     worker->index = threads->num_started + 1;
-    if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0) return;
-    if (threads->num_started++ == 0) threads->owner = getpid();
+    threads->owner = getpid();
+    if (pthread_cond_init(&worker->wake, NULL) != 0) return;
+    if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0) {
+      pthread_cond_destroy(&worker->wake);
+      return;
+    }
+    ++threads->num_started;
   }
 }
 
@@ -199,7 +208,7 @@ static void run_alone(size_t parts, OaqTask task, void* data) {
 
 // The call has the pool.
 static void run_job(OaqThreads* threads, size_t workers, size_t parts, OaqTask task, void* data) {
-  if (threads->num_started > 0 && threads->owner != getpid()) {
+  if (threads->owner != 0 && threads->owner != getpid()) {
     run_alone(parts, task, data);
     return;
   }
@@ -208,9 +217,11 @@ static void run_job(OaqThreads* threads, size_t workers, size_t parts, OaqTask t
   threads->data = data;
   atomic_store(&threads->pending, parts);
   atomic_store(&threads->ticket, make_ticket(workers, 0, parts));
-  if (atomic_load(&threads->sleeping) > 0) {
+  for (size_t i = 0; i < workers - 1 && i < threads->num_started; ++i) {
+    Worker* worker = &threads->started[i];
+    if (!atomic_load(&worker->sleeping)) continue;
     pthread_mutex_lock(&threads->mutex);
-    pthread_cond_broadcast(&threads->wake);
+    pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&threads->mutex);
   }
   work(threads, 0);

@@ -39,7 +39,7 @@ OAQ_INLINE void double_rounding(__m256i doubling, __m256i* sums, __m256i* sign) 
 OAQ_INLINE Channels load_channels(const OaqOutputStage* stage, size_t channel, bool general) {
   const __m256i multipliers = _mm256_loadu_si256((const void*)(stage->multipliers + channel));
   const __m256i shifts = _mm256_loadu_si256((const void*)(stage->shifts + channel));
-  const int32_t zero_point = general ? 0 : stage->requantize.zero_point;
+  const int32_t zero_point = stage->early_zero_point;
   Channels channels = {.even = multipliers,
                        .odd = high_halves(multipliers),
                        .shifts = shifts,
@@ -81,12 +81,12 @@ OAQ_INLINE __m256i scale(const int32_t* acc, const Channels* channels, bool gene
 }
 
 typedef struct Limits {
-  __m256i zero_point, lo, hi;
+  __m256i zero_point, zero_point16, lo, hi;
 } Limits;
 
 // Sixteen codes, saturated to int16: they are clamped to int8 anyway.
 OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels* high,
-                         const Limits* limits, bool general, bool is_signed) {
+                         const Limits* limits, bool general, bool is_signed, bool late) {
   __m256i first = scale(acc, low, general, is_signed);
   __m256i second = scale(acc + 8, high, general, is_signed);
   if (general) {
@@ -94,17 +94,18 @@ OAQ_INLINE __m256i words(const int32_t* acc, const Channels* low, const Channels
     first = _mm256_add_epi32(first, limits->zero_point);
     second = _mm256_add_epi32(second, limits->zero_point);
   }
-  return _mm256_packs_epi32(first, second);
+  const __m256i packed = _mm256_packs_epi32(first, second);
+  return late && !general ? _mm256_adds_epi16(packed, limits->zero_point16) : packed;
 }
 
 // Codes of sixteen channels of two rows, a row in each 128 bits.
 OAQ_INLINE __m256i two_rows(const int32_t* first, const int32_t* second, const Channels* low,
                             const Channels* high, const Limits* limits, bool general,
-                            bool is_signed) {
+                            bool is_signed, bool late) {
   // From {row 0: 0-3, 8-11, row 1: 0-3, 8-11, row 0: 4-7, 12-15, row 1: ...} to rows of sixteen.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i first_words = words(first, low, high, limits, general, is_signed);
-  const __m256i second_words = words(second, low, high, limits, general, is_signed);
+  const __m256i first_words = words(first, low, high, limits, general, is_signed, late);
+  const __m256i second_words = words(second, low, high, limits, general, is_signed, late);
   const __m256i codes = _mm256_packs_epi16(first_words, second_words);
   const __m256i clamped = _mm256_min_epi8(_mm256_max_epi8(codes, limits->lo), limits->hi);
   return _mm256_permutevar8x32_epi32(clamped, order);
@@ -118,26 +119,27 @@ typedef struct Rows {
 } Rows;
 
 OAQ_INLINE void output_rows(size_t count, Rows rows, const Channels* low, const Channels* high,
-                            const Limits* limits, bool general, bool is_signed) {
+                            const Limits* limits, bool general, bool is_signed, bool late) {
   for (; count >= 2; count -= 2) {
     const __m256i two =
-        two_rows(rows.acc, rows.acc + rows.acc_stride, low, high, limits, general, is_signed);
+        two_rows(rows.acc, rows.acc + rows.acc_stride, low, high, limits, general, is_signed, late);
     _mm_storeu_si128((void*)rows.out, _mm256_castsi256_si128(two));
     _mm_storeu_si128((void*)(rows.out + rows.out_stride), _mm256_extracti128_si256(two, 1));
     rows.acc += 2 * rows.acc_stride;
     rows.out += 2 * rows.out_stride;
   }
   if (count > 0) {
-    const __m256i same = two_rows(rows.acc, rows.acc, low, high, limits, general, is_signed);
+    const __m256i same = two_rows(rows.acc, rows.acc, low, high, limits, general, is_signed, late);
     _mm_storeu_si128((void*)rows.out, _mm256_castsi256_si128(same));
   }
 }
 
 OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                        size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
-                       size_t out_stride, bool general, bool is_signed) {
+                       size_t out_stride, bool general, bool is_signed, bool late) {
   enum { kCopied = 8 };
-  const Limits limits = {_mm256_set1_epi32(stage->requantize.zero_point),
+  const Limits limits = {_mm256_set1_epi32(stage->late_zero_point),
+                         _mm256_set1_epi16((int16_t)stage->late_zero_point),
                          _mm256_set1_epi8((int8_t)stage->requantize.lo),
                          _mm256_set1_epi8((int8_t)stage->requantize.hi)};
   for (size_t n = 0; n < channels; n += 16) {
@@ -153,7 +155,7 @@ OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t
       int8_t* codes = out + m * out_stride + n;
       const Rows from = {acc + m * acc_stride + n, acc_stride, whole ? codes : copy,
                          whole ? out_stride : 16};
-      output_rows(count, from, &low, &high, &limits, general, is_signed);
+      output_rows(count, from, &low, &high, &limits, general, is_signed, late);
       for (size_t i = 0; !whole && i < count; ++i) {
         memcpy(codes + i * out_stride, copy + i * 16, left);
       }
@@ -168,14 +170,16 @@ void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t c
     oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
     return;
   }
-#define OAQ_OUTPUT(general, is_signed)                                                      \
+#define OAQ_OUTPUT(general, is_signed, late)                                                \
   output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, (general), \
-         (is_signed))
+         (is_signed), (late))
   const bool is_signed = oaq_output_stage_is_signed(stage);
-  if (stage->left_shifts == NULL) {
-    is_signed ? OAQ_OUTPUT(false, true) : OAQ_OUTPUT(false, false);
+  if (stage->left_shifts != NULL) {
+    is_signed ? OAQ_OUTPUT(true, true, true) : OAQ_OUTPUT(true, false, true);
+  } else if (stage->late_zero_point != 0) {
+    is_signed ? OAQ_OUTPUT(false, true, true) : OAQ_OUTPUT(false, false, true);
   } else {
-    is_signed ? OAQ_OUTPUT(true, true) : OAQ_OUTPUT(true, false);
+    is_signed ? OAQ_OUTPUT(false, true, false) : OAQ_OUTPUT(false, false, false);
   }
 #undef OAQ_OUTPUT
 }

@@ -30,7 +30,7 @@ static inline Channels load_channels(const OaqOutputStage* stage, size_t channel
   const __m512i multipliers = _mm512_loadu_si512(stage->multipliers + channel);
   const __m512i shifts = _mm512_loadu_si512(stage->shifts + channel);
   const __m512i low = _mm512_set1_epi64(UINT32_MAX);
-  const int32_t zero_point = general ? 0 : stage->requantize.zero_point;
+  const int32_t zero_point = stage->early_zero_point;
   Channels channels = {.even = multipliers,
                        .odd = _mm512_srli_epi64(multipliers, 32),
                        .shifts = shifts,
@@ -76,7 +76,7 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
                                                          size_t acc_stride, int8_t* out,
                                                          size_t out_stride, bool general,
                                                          bool is_signed) {
-  const __m512i zero_point = _mm512_set1_epi32(stage->requantize.zero_point);
+  const __m512i zero_point = _mm512_set1_epi32(stage->late_zero_point);
   const __m512i lo = _mm512_set1_epi32(stage->requantize.lo);
   const __m512i hi = _mm512_set1_epi32(stage->requantize.hi);
   for (size_t n = 0; n < channels; n += 16) {
@@ -85,8 +85,7 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
     const __mmask16 mask = (__mmask16)((1u << count) - 1);
     for (size_t m = 0; m < rows; ++m) {
       const __m512i sums = _mm512_loadu_si512(acc + m * acc_stride + n);
-      __m512i codes = scale(sums, &loaded, general, is_signed);
-      if (general) codes = _mm512_add_epi32(codes, zero_point);
+      __m512i codes = _mm512_add_epi32(scale(sums, &loaded, general, is_signed), zero_point);
       codes = _mm512_min_epi32(_mm512_max_epi32(codes, lo), hi);
       const __m128i bytes = _mm512_cvtepi32_epi8(codes);
       // A masked store to memory is many times slower than a plain one.

@@ -13,7 +13,7 @@ typedef struct Channels {
 } Channels;
 
 static inline Channels load_channels(const OaqOutputStage* stage, size_t channel) {
-  const int64_t half = (INT64_C(1) << 31) + stage->requantize.zero_point * (INT64_C(1) << 32);
+  const int64_t half = (INT64_C(1) << 31) + stage->early_zero_point * (INT64_C(1) << 32);
   int64_t roundings[4];
   int32_t powers[4];
   for (size_t i = 0; i < 4; ++i) {
@@ -65,6 +65,7 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
                                                          size_t rows, const int32_t* acc,
                                                          size_t acc_stride, int8_t* out,
                                                          size_t out_stride, bool is_signed) {
+  const __m128i zero_point = _mm_set1_epi16((int16_t)stage->late_zero_point);
   const __m128i lo = _mm_set1_epi8((int8_t)stage->requantize.lo);
   const __m128i hi = _mm_set1_epi8((int8_t)stage->requantize.hi);
   for (size_t n = 0; n < channels; n += 8) {
@@ -76,7 +77,7 @@ static inline __attribute__((always_inline)) void output(const OaqOutputStage* s
       const __m128i first = scale(_mm_loadu_si128((const void*)sums), &low, is_signed);
       const __m128i second = scale(_mm_loadu_si128((const void*)(sums + 4)), &high, is_signed);
       // Saturation anywhere here ends at the limits, which int8 codes clamp to anyway.
-      const __m128i words = _mm_packs_epi32(first, second);
+      const __m128i words = _mm_adds_epi16(_mm_packs_epi32(first, second), zero_point);
       __m128i codes = _mm_packs_epi16(words, words);
       codes = _mm_min_epi8(_mm_max_epi8(codes, lo), hi);
       store_codes(out + m * out_stride + n, codes, count);
