@@ -93,7 +93,8 @@ def main() -> int:
     """
     options = _parse()
     report: dict = {"how": HOW, "loops": cut(options.build, LOOPS), "networks": []}
-    _print_loops(report["loops"])
+    if report["loops"]:
+        _print_loops(report["loops"])
     missing = {loop.name for loop in LOOPS} - {row["name"] for row in report["loops"]}
     if missing:
         print(f"Not in {options.build}: {', '.join(sorted(missing))}.\n")
