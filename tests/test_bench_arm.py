@@ -178,7 +178,8 @@ def test_loops_of_this_build() -> None:
     assert {row["name"] for row in rows} == {loop.name for loop in bench_arm.LOOPS}
     for row in rows:
         assert row["products"] >= 32
-        assert 1 < row["mac_per_cycle"]["a53"] < 8
+        if row["does"] != "dot product":
+            assert 1 < row["mac_per_cycle"]["a53"] < 8
 
 
 def test_cycles_of_layers() -> None:

@@ -79,7 +79,9 @@ def test_what_a_convolution_keeps(isa: str, plan: str) -> None:
         steps = -(-inputs // step)
         drains = layer.drains or 0
         packed = tiles * channels * steps * step * (wide if plan == "exact" else 1)
-        tile = struct.calcsize("??PPNP")  # flags, weights, drain list and its length, starts
+        tile = struct.calcsize(
+            "???PPNPI0P"
+        )  # flags, weights, drain list, its length, starts, levels
         biases = 4 * tiles * channels
         multipliers = 2 * 4 * (outputs + 32)
         assert layer.packed_bytes is not None
