@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "core/avx2/kernels_avx2.h"
+#include "core/inline.h"
 #include "core/size.h"
-
-#define OAQ_INLINE static inline __attribute__((always_inline))
 
 // Eight channels of the stage; products are made of the even and the odd ones apart.
 typedef struct Channels {

@@ -9,6 +9,7 @@
 
 #include "core/kernels.h"
 #include "core/neon/inline.h"
+#include "core/row_reader.h"
 
 // What the GEMM kernels for layout c8 share, in a file that has said OAQ_ROWS: rows at once, at
 // most; 4 or 2. A step is 64 bits of each row times 64 bits of each of four channels, so a register
@@ -24,30 +25,6 @@ typedef struct Weights {
 OAQ_INLINE Weights load_weights(const int8_t* b) {
   return (Weights){
       {vld1_s8(b), vld1_s8(b + kLanes), vld1_s8(b + 2 * kLanes), vld1_s8(b + 3 * kLanes)}};
-}
-
-typedef struct Reader {
-  const OaqRows* rows;
-  const int8_t* first;  // of the rows
-  const int8_t* a;
-  const int8_t* b;
-  size_t stride;
-  size_t segment, left;  // steps left in the segment
-} Reader;
-
-OAQ_INLINE Reader read_from(const OaqRows* rows, const int8_t* first, const int8_t* b) {
-  return (Reader){rows, first, first + rows->offsets[0], b, rows->stride, 0, rows->segment_steps};
-}
-
-// After so many steps, which end the segment at most: on to the next one. `whole`, a constant:
-// there is but one segment, which needs no counting.
-OAQ_INLINE void advance(Reader* reader, size_t steps, bool whole) {
-  if (whole) return;
-  reader->left -= steps;
-  if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
-    reader->left = reader->rows->segment_steps;
-    reader->a = reader->first + reader->rows->offsets[reader->segment];
-  }
 }
 
 // The sums of a row's four outputs.

@@ -4,9 +4,7 @@
 
 #include <arm_neon.h>
 
-// What is to be compiled with the constants that it is called with, and what by itself.
-#define OAQ_INLINE static inline __attribute__((always_inline))
-#define OAQ_NOINLINE static __attribute__((noinline))
+#include "core/inline.h"
 
 // Before a loop whose number of turns is a constant where it is inlined.
 #ifdef __clang__

@@ -49,7 +49,7 @@ OAQ_INLINE void end_block(size_t rows, const int32_t* from, size_t from_stride,
 
 OAQ_INLINE void multiply_i16(size_t rows, bool whole, size_t calls, const OaqDrains* drains,
                              const OaqRows* a, const int8_t* b, const int32_t* bias, int32_t* acc) {
-  const uint8_t* codes = a->codes;
+  const int8_t* codes = a->codes;
   for (; calls > 0; --calls, codes += rows * a->stride, acc += rows * kChannels) {
     Reader reader = read_from(a, codes, b);
     const int16_t* start = drains->start;
@@ -67,35 +67,6 @@ OAQ_INLINE void multiply_i16(size_t rows, bool whole, size_t calls, const OaqDra
   }
 }
 
-#define OAQ_DEFINE_I16(count)                                                                 \
-  OAQ_NOINLINE void multiply_##count(size_t calls, const OaqDrains* drains, const OaqRows* a, \
-                                     const int8_t* b, const int32_t* bias, int32_t* acc) {    \
-    multiply_i16(count, true, calls, drains, a, b, bias, acc);                                \
-  }                                                                                           \
-  OAQ_NOINLINE void multiply_segments_##count(size_t calls, const OaqDrains* drains,          \
-                                              const OaqRows* a, const int8_t* b,              \
-                                              const int32_t* bias, int32_t* acc) {            \
-    multiply_i16(count, false, calls, drains, a, b, bias, acc);                               \
-  }
-
-OAQ_FOR_COUNTS(OAQ_DEFINE_I16)
-
-OAQ_INLINE void gemm_i16(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
-                         const int32_t* bias, int32_t* acc) {
-  OaqRows from = *a;
-#define OAQ_RUN(count)                                               \
-  if (rows >= count) {                                               \
-    const size_t calls = rows / count;                               \
-    if (a->num_segments == 1) {                                      \
-      multiply_##count(calls, drains, &from, b, bias, acc);          \
-    } else {                                                         \
-      multiply_segments_##count(calls, drains, &from, b, bias, acc); \
-    }                                                                \
-    skip_rows(count, calls, &from, &acc);                            \
-    rows -= calls * count;                                           \
-  }
-  OAQ_FOR_COUNTS(OAQ_RUN)
-#undef OAQ_RUN
-}
+#include "core/gemm_i16_calls.h"
 
 #endif  // OAQ_CORE_X86_GEMM_I16_H_

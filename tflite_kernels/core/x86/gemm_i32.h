@@ -9,7 +9,7 @@
 
 OAQ_INLINE void multiply_i32(size_t rows, bool whole, size_t calls, const OaqRows* a, const void* b,
                              const int32_t* bias, int32_t* acc) {
-  const uint8_t* codes = a->codes;
+  const int8_t* codes = a->codes;
   for (; calls > 0; --calls, codes += rows * a->stride, acc += rows * kChannels) {
     Reader reader = read_from(a, codes, b);
     Vector sums[OAQ_ROWS][OAQ_VECTORS];

@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/inline.h"
 #include "core/kernels.h"
+#include "core/row_reader.h"
 #include "core/x86/load.h"
 
 // The inner loop of all GEMM kernels for x86, for a file that has said what its registers are:
@@ -20,39 +22,13 @@
 // A row's 32 bits are broadcast to all channels. The number of rows is a constant wherever this is
 // inlined, so `sums` is OAQ_VECTORS * rows registers.
 
-#define OAQ_INLINE static inline __attribute__((always_inline))
-
 // The other register of a tile, or the only one again: gcc 12 keeps sums in memory where a loop
 // over a tile's registers is inside one over the rows.
 enum { kLast = OAQ_VECTORS - 1 };
 
-typedef struct Reader {
-  const OaqRows* rows;
-  const uint8_t* first;  // of the rows
-  const uint8_t* a;
-  const int8_t* b;
-  size_t stride;
-  size_t segment, left;  // steps left in the segment
-} Reader;
-
-OAQ_INLINE Reader read_from(const OaqRows* rows, const uint8_t* first, const void* b) {
-  return (Reader){rows, first, first + rows->offsets[0], b, rows->stride, 0, rows->segment_steps};
-}
-
-// After so many steps, which end the segment at most: on to the next one. `whole`, a constant:
-// there is but one segment, which needs no counting.
-OAQ_INLINE void advance(Reader* reader, size_t steps, bool whole) {
-  if (whole) return;
-  reader->left -= steps;
-  if (reader->left == 0 && ++reader->segment < reader->rows->num_segments) {
-    reader->left = reader->rows->segment_steps;
-    reader->a = reader->first + reader->rows->offsets[reader->segment];
-  }
-}
-
 OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader,
                              Vector sums[][OAQ_VECTORS]) {
-  const uint8_t* a = reader->a;
+  const int8_t* a = reader->a;
   const int8_t* b = reader->b;
   const size_t stride = reader->stride;
   for (; steps > 0; --steps) {
@@ -92,7 +68,6 @@ enum {
 
 // OAQ_FOR_COUNTS(define) defines what runs so many rows at once, each a function of its own, which
 // leaves the compiler all registers. The most come first.
-#define OAQ_NOINLINE static __attribute__((noinline))
 #if OAQ_ROWS > 8
 #define OAQ_FOR_COUNTS(define) define(12) define(8) define(4) define(2) define(1)
 #elif OAQ_ROWS > 6
@@ -105,7 +80,7 @@ enum {
 
 // From `count` rows to the next, `calls` times.
 OAQ_INLINE void skip_rows(size_t count, size_t calls, OaqRows* a, int32_t** acc) {
-  a->codes = (const uint8_t*)a->codes + count * calls * a->stride;
+  a->codes = (const int8_t*)a->codes + count * calls * a->stride;
   *acc += count * calls * kChannels;
 }
 
