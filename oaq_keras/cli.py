@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oaq_keras.errors import CertificateError, OaqError
+from oaq_keras.plan import ISAS
 from oaq_keras.version import __version__
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ def _add_benchmark(commands: Any) -> None:
         help="stock: LiteRT with XNNPACK; oaq: our kernels; reference: LiteRT's reference kernels; "
         "several take turns and are compared with the first (stock and oaq)",
     )
-    command.add_argument("--isa", default="auto", help="kernels of ours to use (auto)")
+    isas = ", ".join(ISAS)
+    command.add_argument(
+        "--isa", default="auto", help=f"kernels of ours to use, of those the CPU has: {isas} (auto)"
+    )
     command.add_argument(
         "--plan", choices=("auto", "int16", "exact"), default="auto", help="their plan (auto)"
     )
@@ -235,7 +239,6 @@ def _verify(options: argparse.Namespace) -> int:
     from oaq_keras import verification
     from oaq_keras.certificate import METADATA
     from oaq_keras.flatbuffer import get_metadata, load_bytes, read_model
-    from oaq_keras.plan import ISAS
 
     data = load_bytes(options.model)
     found = {isa: _plan(data, plan="int16", isa=isa) for isa in ISAS}

@@ -207,7 +207,9 @@ static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
   if (!quantize && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
     return oaq_fail(error, "not an op of this library");
   }
-  if (!custom && !delegate->builtin) return oaq_fail(error, "builtin op; builtin=1 claims it");
+  if (!custom && !delegate->builtin) {
+    return oaq_fail(error, "builtin op; the delegate looks at it with builtin=1");
+  }
   if (quantize) {
     kernel->quantize =
         oaq_quantize_create(context, node->node, range, delegate->planner.threads, error);
