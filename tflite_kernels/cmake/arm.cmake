@@ -30,10 +30,15 @@ foreach(name i16 i16_3x3 i16_5x5 i32 i32_pairs i32_pairs_3x3 i32_pairs_5x5 copy)
 endforeach()
 target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
-# In assembly, which wants no flags.
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
+endif()
+
+# In assembly, which wants no flags, for ELF: macOS and Windows have other directives, and no such
+# cores.
+if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
   enable_language(ASM)
+  target_compile_definitions(oaq PRIVATE OAQ_ASSEMBLY)
   target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c)
   foreach(core a53 a55 a72)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)

@@ -3,6 +3,16 @@
 #include "core/aarch64/multiply_i16_c8_4x4.h"
 #include "core/neon/kernels_neon.h"
 
+// As multiply_i16_c8_4x4.inc has them.
+_Static_assert(offsetof(OaqMultiply4x4, groups) == 16, "kGroups");
+_Static_assert(offsetof(OaqMultiply4x4, row_offsets) == 32, "kRowOffsets");
+_Static_assert(offsetof(OaqMultiply4x4, levels) == 56, "kLevels");
+_Static_assert(offsetof(OaqMultiply4x4, bias) == 64, "kBias");
+_Static_assert(offsetof(OaqMultiply4x4, b) == 72, "kB");
+_Static_assert(offsetof(OaqMultiply4x4, segments) == 80, "kSegments");
+_Static_assert(offsetof(OaqMultiply4x4, segment_steps) == 96, "kSegmentSteps");
+_Static_assert(offsetof(OaqMultiply4x4, num_blocks) == 112, "kNumBlocks");
+
 typedef void (*Multiply)(const OaqMultiply4x4* call);
 
 enum { kRows = 4, kChannels = 4 };

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#ifdef __aarch64__
+#ifdef OAQ_ASSEMBLY
 #include "core/aarch64/kernels_aarch64.h"
 #endif
 #include "core/arm/cpu.h"
@@ -62,9 +62,9 @@ static const OaqKernels kOutOfOrder = {
     .output = oaq_output_neon,
 };
 
-#ifdef __aarch64__
-// Cycles of a call of four rows, of the assembly on models of the cores (make bench-arm): a step, a
-// drain with what a block adds to it; exact as above.
+#ifdef OAQ_ASSEMBLY
+// Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm), a
+// drain with what a block adds to it, simulated instruction by instruction; exact as above.
 #define OAQ_CORE(core, Core, step, drain, exact)                                         \
   static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                    \
                                             .rows = 4,                                   \
@@ -83,6 +83,16 @@ OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
 OAQ_CORE(a55, A55, 16.0f, 52.0f, 42.0f);
 OAQ_CORE(a72, A72, 16.0f, 12.0f, 20.6f);
 
+// Which of them this core is for. On a chip of two kinds a thread may meet the other one: the
+// schedule for in-order cores costs the others nothing, whose limit is the multiplier.
+static const OaqKernels* of_this_core(void) {
+  const uint32_t part = oaq_arm_part();
+  if (part == OAQ_CORTEX_A55 || part == OAQ_CORTEX_A510) return &kA55;
+  return oaq_arm_is_in_order() ? &kA53 : &kA72;
+}
+#endif
+
+#ifdef __aarch64__
 // The layout is for its order alone: nothing is summed in 16 bits.
 static const OaqGemm kDotprodGemms[] = {
     {.layout = &oaq_layout_c4_8, .rows = 8, .i32 = oaq_gemm_i32_c4_8x8_dotprod}};
@@ -92,15 +102,6 @@ static const OaqKernels kDotprod = {.isa = "dotprod",
                                     .num_gemms = 1,
                                     .depthwise = &oaq_depthwise_neon,
                                     .output = oaq_output_neon};
-
-// Which of the assembly kernels this core is for. On a chip of two kinds a thread may meet the
-// other one: the schedule for in-order cores costs the others nothing, whose limit is the
-// multiplier.
-static const OaqKernels* of_this_core(void) {
-  const uint32_t part = oaq_arm_part();
-  if (part == OAQ_CORTEX_A55 || part == OAQ_CORTEX_A510) return &kA55;
-  return oaq_arm_is_in_order() ? &kA53 : &kA72;
-}
 #endif
 
 const OaqKernels* oaq_kernels_arm(const char* isa) {
@@ -109,6 +110,8 @@ const OaqKernels* oaq_kernels_arm(const char* isa) {
 #ifdef __aarch64__
   const bool dotprod = oaq_arm().dotprod;
   if (dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
+#endif
+#ifdef OAQ_ASSEMBLY
   if (any) return of_this_core();
   static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72};
   for (size_t i = 0; i < sizeof(kCores) / sizeof(kCores[0]); ++i) {
