@@ -409,6 +409,23 @@ static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Ch
   }
 }
 
+// The same into codes, without sums in memory; false where there is no kernel for that.
+static bool multiply_into_codes(const OaqDepthwiseConv2d* op, const OaqTile* tile,
+                                const Channels* channels, size_t columns,
+                                const OaqDepthwiseScratch* scratch, int8_t* output) {
+  const OaqPacked* packed = &op->packed;
+  if (op->filter == NULL || op->filter->i16_codes == NULL || tile->drains.num_blocks != 1 ||
+      channels->count != packed->layout->channels_per_tile ||
+      !oaq_output_stage_is_plain(&op->stage)) {
+    return false;
+  }
+  op->filter->i16_codes(columns, &tile->drains, scratch->under,
+                        (size_t)op->params.width.stride * channels->form->pixel, tile->weights,
+                        packed->bias_int16 + channels->first, &op->stage, channels->first, output,
+                        packed->channels);
+  return true;
+}
+
 // The codes under the filter at one output position, less the shift, as [taps][channels of a tile].
 static void gather(const OaqDepthwiseConv2d* op, const Channels* channels, const int8_t* image,
                    size_t oy, size_t ox, int16_t* codes) {
@@ -471,6 +488,10 @@ static void run_columns(const Run* run, const Channels* channels, size_t index, 
     }
 #endif
     find_rows(run, channels, image, oy, ox, columns, scratch);
+    if (int16 &&
+        multiply_into_codes(op, tile, channels, columns, scratch, output + channels->first)) {
+      return;
+    }
     multiply(op, tile, channels, int16, columns, scratch, acc);
   }
   op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile,

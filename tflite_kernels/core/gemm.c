@@ -126,6 +126,22 @@ static void multiply_tile(const OaqRows* codes, const OaqRows* wide, size_t rows
   }
 }
 
+// Codes of all rows and a whole tile, without sums in memory.
+static void multiply_into_codes(const OaqInput* input, const OaqTiles* tiles, size_t index,
+                                const OaqGemm* gemm, const OaqOutputStage* stage, int8_t* out,
+                                size_t out_stride) {
+  const OaqPacked* weights = tiles->weights;
+  const OaqTile* tile = &weights->tiles[index];
+  const size_t n = index * weights->layout->channels_per_tile;
+  for (size_t line = 0; line < input->lines; ++line) {
+    const OaqRows codes = rows_from(&input->codes, line, input->line_stride, 0);
+    OAQ_COUNTING(oaq_count_gemm(input->columns, gemm, &tile->drains, &codes, tile->weights);)
+    gemm->i16_codes(input->columns, &tile->drains, &codes, tile->weights, weights->bias_int16 + n,
+                    stage, tiles->first_channel + n, out, out_stride);
+    out += input->columns * out_stride;
+  }
+}
+
 void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm, OaqOutput output,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
   // Output stages read ahead.
@@ -133,10 +149,15 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
   const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;
+  const bool plain = gemm->i16_codes != NULL && !any_codes && oaq_output_stage_is_plain(stage);
   for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const size_t n = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - n);
     int8_t* results = out + n;
+    if (plain && weights->tiles[index].int16 && channels == per_tile) {
+      multiply_into_codes(input, tiles, index, gemm, stage, results, out_stride);
+      continue;
+    }
     size_t held = 0;  // rows of sums, of short lines together
     for (size_t line = 0; line < input->lines; ++line) {
       for (size_t m = 0, rows = 0; m < input->columns; m += rows) {

@@ -44,8 +44,14 @@ typedef struct OaqRows {
 typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
                            const int32_t* bias, int32_t* acc);
 
-// The same, exact for any codes; a wide family's a and b are int16, b [pairs][channels of a
-// tile][2], and its steps are pairs.
+// The same and the output stage at once, for plain stages (core/output_stage.h): out[m * out_stride
+// + n] = code of the sum, whose channel is `channel` + n of the stage's.
+typedef void (*OaqGemmI16Codes)(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                const int8_t* b, const int32_t* bias, const OaqOutputStage* stage,
+                                size_t channel, int8_t* out, size_t out_stride);
+
+// OaqGemmI16's sums, exact for any codes; a wide family's a and b are int16, b [pairs][channels of
+// a tile][2], and its steps are pairs.
 typedef void (*OaqGemmI32)(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                            int32_t* acc);
 
@@ -58,10 +64,11 @@ typedef struct OaqCost {
 // Rows of activations times a tile of weights.
 typedef struct OaqGemm {
   const OaqLayout* layout;
-  size_t rows;      // at once: calls of multiples of it are the fastest
-  bool shifted;     // activations are uint8, the codes less the least of their range
-  bool exact_wide;  // the exact kernel takes int16
-  OaqGemmI16 i16;   // NULL where it would not pay on any CPU that has the ISA
+  size_t rows;                // at once: calls of multiples of it are the fastest
+  bool shifted;               // activations are uint8, the codes less the least of their range
+  bool exact_wide;            // the exact kernel takes int16
+  OaqGemmI16 i16;             // NULL where it would not pay on any CPU that has the ISA
+  OaqGemmI16Codes i16_codes;  // NULL where there is none
   OaqGemmI32 i32;
   // The same and faster, for tiles whose neighbouring steps fit 16 bits together (core/bound.h), or
   // NULL.
@@ -90,7 +97,13 @@ typedef void (*OaqDepthwiseI16)(size_t columns, const OaqDrains* drains, const v
                                 size_t column_stride, const int8_t* b, const int32_t* bias,
                                 int32_t* acc);
 
-// The same, exact for any codes; a wide family's b is int16.
+// The same and the output stage at once, as OaqGemmI16Codes has it.
+typedef void (*OaqDepthwiseI16Codes)(size_t columns, const OaqDrains* drains,
+                                     const void* const* taps, size_t column_stride, const int8_t* b,
+                                     const int32_t* bias, const OaqOutputStage* stage,
+                                     size_t channel, int8_t* out, size_t out_stride);
+
+// OaqDepthwiseI16's sums, exact for any codes; a wide family's b is int16.
 typedef void (*OaqDepthwiseI32)(size_t columns, size_t steps, const void* const* taps,
                                 size_t column_stride, const void* b, const int32_t* bias,
                                 int32_t* acc);
@@ -102,6 +115,7 @@ typedef struct OaqDepthwiseFilter {
   OaqDepthwiseI16 i16;            // for tiles that are never drained: drains->num_blocks is 1
   OaqDepthwiseI32 i32;            // of a family with i32_pairs, for the tiles that may run on that
   OaqCost cost;
+  OaqDepthwiseI16Codes i16_codes;  // as i16; NULL where there is none
 } OaqDepthwiseFilter;
 
 enum { OAQ_DEPTHWISE_COLUMNS = 64 };  // of one call, at most

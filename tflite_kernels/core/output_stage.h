@@ -44,6 +44,11 @@ static inline bool oaq_output_stage_is_signed(const OaqOutputStage* stage) {
   return stage->requantize.lo < stage->requantize.zero_point;
 }
 
+// Whether it is TFLite's two roundings with a right shift for every channel, as nearly all are.
+static inline bool oaq_output_stage_is_plain(const OaqOutputStage* stage) {
+  return stage->multipliers != NULL && stage->left_shifts == NULL;
+}
+
 // One sum of channel `channel` into its code.
 int8_t oaq_output_code(const OaqOutputStage* stage, size_t channel, int32_t sum);
 

@@ -4,10 +4,14 @@
 // Costs as in core/x86/kernels_x86.c. For lack of a drain of its own, a filter's is so high that a
 // tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
-    {3, 3, 1, oaq_depthwise_i16_3x3_s1_avx2, oaq_depthwise_i32_3x3_s1_avx2, {0.0f, 12.2f, 3.3f}},
-    {3, 3, 2, oaq_depthwise_i16_3x3_s2_avx2, oaq_depthwise_i32_3x3_s2_avx2, {0.3f, 11.4f, 3.9f}},
-    {5, 5, 1, oaq_depthwise_i16_5x5_s1_avx2, oaq_depthwise_i32_5x5_s1_avx2, {0.5f, 18.9f, 3.4f}},
-    {5, 5, 2, oaq_depthwise_i16_5x5_s2_avx2, oaq_depthwise_i32_5x5_s2_avx2, {0.6f, 18.1f, 3.8f}},
+    {3, 3, 1, oaq_depthwise_i16_3x3_s1_avx2, oaq_depthwise_i32_3x3_s1_avx2,
+     .cost = {0.0f, 12.2f, 3.3f}},
+    {3, 3, 2, oaq_depthwise_i16_3x3_s2_avx2, oaq_depthwise_i32_3x3_s2_avx2,
+     .cost = {0.3f, 11.4f, 3.9f}},
+    {5, 5, 1, oaq_depthwise_i16_5x5_s1_avx2, oaq_depthwise_i32_5x5_s1_avx2,
+     .cost = {0.5f, 18.9f, 3.4f}},
+    {5, 5, 2, oaq_depthwise_i16_5x5_s2_avx2, oaq_depthwise_i32_5x5_s2_avx2,
+     .cost = {0.6f, 18.1f, 3.8f}},
 };
 
 const OaqDepthwise oaq_depthwise_avx2 = {

@@ -4,30 +4,14 @@
 // Costs as in core/x86/kernels_x86.c. For lack of a drain of its own, a filter's is so high that a
 // tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
-    {3,
-     3,
-     1,
-     oaq_depthwise_i16_3x3_s1_avx512bw,
-     oaq_depthwise_i32_3x3_s1_avx512bw,
-     {0.7f, 5.2f, 2.5f}},
-    {3,
-     3,
-     2,
-     oaq_depthwise_i16_3x3_s2_avx512bw,
-     oaq_depthwise_i32_3x3_s2_avx512bw,
-     {0.9f, 4.7f, 2.7f}},
-    {5,
-     5,
-     1,
-     oaq_depthwise_i16_5x5_s1_avx512bw,
-     oaq_depthwise_i32_5x5_s1_avx512bw,
-     {0.8f, 7.9f, 2.4f}},
-    {5,
-     5,
-     2,
-     oaq_depthwise_i16_5x5_s2_avx512bw,
-     oaq_depthwise_i32_5x5_s2_avx512bw,
-     {0.9f, 7.4f, 2.6f}},
+    {3, 3, 1, oaq_depthwise_i16_3x3_s1_avx512bw, oaq_depthwise_i32_3x3_s1_avx512bw,
+     .cost = {0.7f, 5.2f, 2.5f}},
+    {3, 3, 2, oaq_depthwise_i16_3x3_s2_avx512bw, oaq_depthwise_i32_3x3_s2_avx512bw,
+     .cost = {0.9f, 4.7f, 2.7f}},
+    {5, 5, 1, oaq_depthwise_i16_5x5_s1_avx512bw, oaq_depthwise_i32_5x5_s1_avx512bw,
+     .cost = {0.8f, 7.9f, 2.4f}},
+    {5, 5, 2, oaq_depthwise_i16_5x5_s2_avx512bw, oaq_depthwise_i32_5x5_s2_avx512bw,
+     .cost = {0.9f, 7.4f, 2.6f}},
 };
 
 const OaqDepthwise oaq_depthwise_avx512bw = {

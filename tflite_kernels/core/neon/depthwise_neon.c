@@ -5,30 +5,14 @@
 // cores; on others all are about half of it. For lack of a drain of its own, a filter's is so high
 // that a tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
-    {3,
-     3,
-     1,
-     oaq_depthwise_i16_3x3_s1_neon,
-     oaq_depthwise_i32_pairs_3x3_s1_neon,
-     {0.5f, 39.5f, 6.4f}},
-    {3,
-     3,
-     2,
-     oaq_depthwise_i16_3x3_s2_neon,
-     oaq_depthwise_i32_pairs_3x3_s2_neon,
-     {0.5f, 43.0f, 6.9f}},
-    {5,
-     5,
-     1,
-     oaq_depthwise_i16_5x5_s1_neon,
-     oaq_depthwise_i32_pairs_5x5_s1_neon,
-     {0.5f, 85.5f, 5.8f}},
-    {5,
-     5,
-     2,
-     oaq_depthwise_i16_5x5_s2_neon,
-     oaq_depthwise_i32_pairs_5x5_s2_neon,
-     {0.5f, 92.5f, 6.1f}},
+    {3, 3, 1, oaq_depthwise_i16_3x3_s1_neon, oaq_depthwise_i32_pairs_3x3_s1_neon,
+     .cost = {0.5f, 39.5f, 6.4f}},
+    {3, 3, 2, oaq_depthwise_i16_3x3_s2_neon, oaq_depthwise_i32_pairs_3x3_s2_neon,
+     .cost = {0.5f, 43.0f, 6.9f}},
+    {5, 5, 1, oaq_depthwise_i16_5x5_s1_neon, oaq_depthwise_i32_pairs_5x5_s1_neon,
+     .cost = {0.5f, 85.5f, 5.8f}},
+    {5, 5, 2, oaq_depthwise_i16_5x5_s2_neon, oaq_depthwise_i32_pairs_5x5_s2_neon,
+     .cost = {0.5f, 92.5f, 6.1f}},
 };
 
 const OaqDepthwise oaq_depthwise_neon = {

@@ -4,10 +4,14 @@
 // Costs as in core/x86/kernels_x86.c. For lack of a drain of its own, a filter's is so high that a
 // tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
-    {3, 3, 1, oaq_depthwise_i16_3x3_s1_sse41, oaq_depthwise_i32_3x3_s1_sse41, {0.5f, 9.3f, 3.3f}},
-    {3, 3, 2, oaq_depthwise_i16_3x3_s2_sse41, oaq_depthwise_i32_3x3_s2_sse41, {0.7f, 8.8f, 3.5f}},
-    {5, 5, 1, oaq_depthwise_i16_5x5_s1_sse41, oaq_depthwise_i32_5x5_s1_sse41, {0.9f, 12.9f, 3.3f}},
-    {5, 5, 2, oaq_depthwise_i16_5x5_s2_sse41, oaq_depthwise_i32_5x5_s2_sse41, {1.0f, 12.4f, 3.4f}},
+    {3, 3, 1, oaq_depthwise_i16_3x3_s1_sse41, oaq_depthwise_i32_3x3_s1_sse41,
+     .cost = {0.5f, 9.3f, 3.3f}},
+    {3, 3, 2, oaq_depthwise_i16_3x3_s2_sse41, oaq_depthwise_i32_3x3_s2_sse41,
+     .cost = {0.7f, 8.8f, 3.5f}},
+    {5, 5, 1, oaq_depthwise_i16_5x5_s1_sse41, oaq_depthwise_i32_5x5_s1_sse41,
+     .cost = {0.9f, 12.9f, 3.3f}},
+    {5, 5, 2, oaq_depthwise_i16_5x5_s2_sse41, oaq_depthwise_i32_5x5_s2_sse41,
+     .cost = {1.0f, 12.4f, 3.4f}},
 };
 
 const OaqDepthwise oaq_depthwise_sse41 = {
