@@ -73,7 +73,7 @@ OaqInput oaq_panel_finish_shifted(const OaqPanels* panels, const OaqPanel* panel
 
 bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool any_codes) {
   return weights->shift == 0 && !weights->any_wide && !(any_codes && gemm->shifted) &&
-         weights->products % oaq_layout_step(weights->layout) == 0;
+         weights->products % oaq_layout_granule(weights->layout) == 0;
 }
 
 OaqInput oaq_rows_in_place(const OaqPacked* weights, const int8_t* codes, size_t rows) {

@@ -19,6 +19,7 @@ bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layou
   const bool int16 =
       policy == OAQ_POLICY_INT16 || (policy == OAQ_POLICY_AUTO && int16_cost < exact_cost);
   ++summary->tiles;
+  summary->cost += int16 ? int16_cost : exact_cost;
   if (!int16) {
     summary->int16_cost += int16_cost;
     summary->exact_cost += exact_cost;

@@ -23,6 +23,7 @@ typedef struct OaqPlanSummary {
   size_t drains;                 // of one output position, over the int16 tiles
   bool never_drained;            // every int16 tile drains only once, at the end
   float int16_cost, exact_cost;  // of the tiles that run exact, had they run either way
+  float cost;                    // of all tiles, as they run
 } OaqPlanSummary;
 
 // Whether a tile of `steps` steps runs int16 with the given drain list; adds it to the summary.

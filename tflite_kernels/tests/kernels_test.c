@@ -66,7 +66,7 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
     }
   }
   static const OaqPolicy kPolicies[] = {OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
-  for (int policy = 0; policy < 2; ++policy) {
+  for (int policy = 0; policy < (gemm->i32 != NULL ? 2 : 1); ++policy) {
     const OaqPlanner planner = {.policy = kPolicies[policy], .kernels = kernels};
     const OaqPacking packing = oaq_gemm_packing(gemm);
     OaqPacked packed;
@@ -183,6 +183,8 @@ int main(void) {
           for (int round = 0; round < 4; ++round) {
             const OaqGemm* gemm = &kernels->gemms[(size_t)round % kernels->num_gemms];
             check_gemm(kernels, gemm, &random, products, kRanges[r], mode);
+            if (kernels->broadcast == NULL) continue;
+            check_gemm(kernels, kernels->broadcast, &random, products, kRanges[r], mode);
           }
         }
       }

@@ -15,6 +15,21 @@ void oaq_gemm_i16_c8_4x4_a53(size_t rows, const OaqDrains* drains, const OaqRows
 void oaq_gemm_i16_c8_4x4_a55(size_t rows, const OaqDrains* drains, const OaqRows* a,
                              const int8_t* b, const int32_t* bias, int32_t* acc);
 
+// Sums by lanes of output channels, for the in-order ones: widening a lane gives four sums at once,
+// where c8 adds eight lanes up. Rows of whole granules of eight steps.
+void oaq_gemm_i16_broadcast_4x16_a53(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                     const int8_t* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i16_broadcast_4x16_a55(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                     const int8_t* b, const int32_t* bias, int32_t* acc);
+void oaq_gemm_i16_codes_broadcast_4x16_a53(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                           const int8_t* b, const int32_t* bias,
+                                           const OaqOutputStage* stage, size_t channel, int8_t* out,
+                                           size_t out_stride);
+void oaq_gemm_i16_codes_broadcast_4x16_a55(size_t rows, const OaqDrains* drains, const OaqRows* a,
+                                           const int8_t* b, const int32_t* bias,
+                                           const OaqOutputStage* stage, size_t channel, int8_t* out,
+                                           size_t out_stride);
+
 // Cortex-A57, A72, A73, A75: out of order.
 void oaq_gemm_i16_c8_4x4_a72(size_t rows, const OaqDrains* drains, const OaqRows* a,
                              const int8_t* b, const int32_t* bias, int32_t* acc);
