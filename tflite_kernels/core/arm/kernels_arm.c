@@ -17,16 +17,20 @@
 // On a model of Cortex-A53's issue rules, where a load of 64 bits takes a cycle and pairs with no
 // multiplication, and SADDLP and SADALP take two: sixteen products and eight loads a step; SADDLP,
 // ADDP and start values for a drain; half of SMULL, SMLAL, SADALP and the loads of two steps.
-#define OAQ_IN_ORDER_COST {26.0f, 60.0f, 42.0f}
+#define OAQ_IN_ORDER_COST \
+  { 26.0f, 60.0f, 42.0f }
 // llvm-mca -mcpu=cortex-a57 has one product a cycle bound all of them, and SADALP free beside them;
 // kernels like the exact one were measured to reach 6.2 of 8 products a cycle on that core.
-#define OAQ_OUT_OF_ORDER_COST {16.1f, 9.0f, 20.6f}
+#define OAQ_OUT_OF_ORDER_COST \
+  { 16.1f, 9.0f, 20.6f }
 #else
 #define OAQ_NEON_ROWS 2
 #define OAQ_NEON_KERNEL(name) oaq_gemm_##name##_c8_2x4_neon
 // From the same counts for eight products and six loads a step.
-#define OAQ_IN_ORDER_COST {15.0f, 34.0f, 23.0f}
-#define OAQ_OUT_OF_ORDER_COST {8.3f, 9.0f, 10.6f}
+#define OAQ_IN_ORDER_COST \
+  { 15.0f, 34.0f, 23.0f }
+#define OAQ_OUT_OF_ORDER_COST \
+  { 8.3f, 9.0f, 10.6f }
 #endif
 
 static const OaqGemm kInOrderGemms[] = {{.layout = &oaq_layout_c8,
@@ -65,18 +69,19 @@ static const OaqKernels kOutOfOrder = {
 #ifdef OAQ_ASSEMBLY
 // Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm), a
 // drain with what a block adds to it, simulated instruction by instruction; exact as above.
-#define OAQ_CORE(core, Core, step, drain, exact)                                         \
-  static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                    \
-                                            .rows = 4,                                   \
-                                            .i16 = oaq_gemm_i16_c8_4x4_##core,           \
-                                            .i32 = oaq_gemm_i32_c8_4x4_neon,             \
-                                            .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon, \
-                                            .cost = {step, drain, exact}}};              \
-  static const OaqKernels k##Core = {.isa = #core,                                       \
-                                     .part_macs = 100 * 1000,                            \
-                                     .gemms = k##Core##Gemms,                            \
-                                     .num_gemms = 1,                                     \
-                                     .depthwise = &oaq_depthwise_neon,                   \
+#define OAQ_CORE(core, Core, step, drain, exact)                                           \
+  static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                      \
+                                            .rows = 4,                                     \
+                                            .i16 = oaq_gemm_i16_c8_4x4_##core,             \
+                                            .i16_codes = oaq_gemm_i16_codes_c8_4x4_##core, \
+                                            .i32 = oaq_gemm_i32_c8_4x4_neon,               \
+                                            .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon,   \
+                                            .cost = {step, drain, exact}}};                \
+  static const OaqKernels k##Core = {.isa = #core,                                         \
+                                     .part_macs = 100 * 1000,                              \
+                                     .gemms = k##Core##Gemms,                              \
+                                     .num_gemms = 1,                                       \
+                                     .depthwise = &oaq_depthwise_neon,                     \
                                      .output = oaq_output_neon}
 
 OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
