@@ -74,6 +74,8 @@ typedef struct OaqGemm {
   // NULL.
   OaqGemmI32 i32_pairs;
   OaqCost cost;
+  // What exact sums take beside their steps, less what int16 sums take beside steps and drains.
+  float exact_end;
 } OaqGemm;
 
 // DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the

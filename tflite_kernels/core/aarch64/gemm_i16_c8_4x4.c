@@ -77,26 +77,29 @@ static size_t output_bits(const OaqOutputStage* stage) {
 static void gemm_codes(Codes kernels, size_t rows, const OaqDrains* drains, const OaqRows* a,
                        const int8_t* b, const int32_t* bias, const OaqOutputStage* stage,
                        size_t channel, int8_t* out, size_t out_stride) {
-  const size_t groups = rows / kRows;
-  if (groups > 0) {
-    OaqMultiply4x4 call = call_of(groups, drains, a, b, bias, out);
-    call.levels |= output_bits(stage);
-    call.multipliers = stage->multipliers + channel;
-    call.shifts = stage->shifts + channel;
-    call.out_stride = out_stride;
-    call.zero_point = (int16_t)stage->requantize.zero_point;
-    call.limits[0] = (int8_t)stage->requantize.lo;
-    call.limits[1] = (int8_t)stage->requantize.hi;
-    (is_whole(drains, a) ? kernels.whole : kernels.any)(&call);
+  if (rows < kRows) {
+    // Output stages read ahead.
+    int32_t acc[kRows * kChannels + 16];
+    oaq_gemm_i16_c8_4x4_neon(rows, drains, a, b, bias, acc);
+    oaq_output_neon(stage, channel, kChannels, rows, acc, kChannels, out, out_stride);
+    return;
   }
-  const size_t done = groups * kRows;
-  if (done == rows) return;
-  // Output stages read ahead.
-  int32_t acc[kRows * kChannels + 16];
-  const OaqRows rest = rows_after(a, done);
-  oaq_gemm_i16_c8_4x4_neon(rows - done, drains, &rest, b, bias, acc);
-  oaq_output_neon(stage, channel, kChannels, rows - done, acc, kChannels, out + done * out_stride,
-                  out_stride);
+  OaqMultiply4x4 call = call_of(rows / kRows, drains, a, b, bias, out);
+  call.levels |= output_bits(stage);
+  call.multipliers = stage->multipliers + channel;
+  call.shifts = stage->shifts + channel;
+  call.out_stride = out_stride;
+  call.zero_point = (int16_t)stage->requantize.zero_point;
+  call.limits[0] = (int8_t)stage->requantize.lo;
+  call.limits[1] = (int8_t)stage->requantize.hi;
+  OaqMultiply4x4Kernel* const multiply = is_whole(drains, a) ? kernels.whole : kernels.any;
+  multiply(&call);
+  if (rows % kRows == 0) return;
+  // What is left of rows, with some of the rows before them, which get the same codes again.
+  call.a += (rows - kRows) * a->stride;
+  call.groups = 1;
+  call.out = out + (rows - kRows) * out_stride;
+  multiply(&call);
 }
 
 #define OAQ_DEFINE_CORE(core)                                                                     \
