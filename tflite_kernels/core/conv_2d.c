@@ -55,7 +55,7 @@ static OaqPacked* pack_groups(const OaqConv2dParams* params, const int8_t* weigh
 
 // What rows cost on a family, of `tiles` tiles whose steps and drains cost `tiles_cost`.
 static float cost_of_rows(const OaqGemm* gemm, size_t tiles, float tiles_cost) {
-  return (tiles_cost + (float)tiles * gemm->call) / (float)gemm->rows;
+  return (tiles_cost + (float)tiles * gemm->int16_end) / (float)gemm->rows;
 }
 
 // The least that a family may cost: drained but once.

@@ -78,8 +78,9 @@ typedef struct OaqGemm {
   // NULL.
   OaqGemmI32 i32_pairs;
   OaqCost cost;
-  float
-      call;  // what a call of all rows costs beside its steps and drains, the output stage included
+  // What a call of all rows takes beside steps and drains, with the output stage: int16 sums, and
+  // how much more exact ones.
+  float int16_end, exact_end;
 } OaqGemm;
 
 // DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the

@@ -9,6 +9,7 @@
 OaqPacking oaq_gemm_packing(const OaqGemm* gemm) {
   return (OaqPacking){.layout = gemm->layout,
                       .cost = &gemm->cost,
+                      .exact_end = gemm->exact_end,
                       .int16 = gemm->i16 != NULL,
                       .shifted = gemm->shifted,
                       .i16_wide = gemm->i16_wide,
@@ -166,7 +167,8 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
   }
 #endif
   OaqTile* tile = &packed->tiles[index];
-  tile->int16 = oaq_plan_tile(policy, packing->cost, layout, packed->steps, blocks, count, summary);
+  tile->int16 = oaq_plan_tile(policy, packing->cost, packing->exact_end, layout, packed->steps,
+                              blocks, count, summary);
   tile->wide = !tile->int16 && packing->exact_wide;
   tile->paired = packing->exact_pairs && oaq_neighbours_fit(codes, layout, packed->steps);
   if (!tile->int16) return true;

@@ -55,8 +55,9 @@ typedef struct OaqPlanner {
 typedef struct OaqPacking {
   const OaqLayout* layout;
   const OaqCost* cost;
-  bool int16;    // there is an int16 kernel
-  bool shifted;  // as OaqGemm has them
+  float exact_end;  // as OaqGemm has it
+  bool int16;       // there is an int16 kernel
+  bool shifted;     // as OaqGemm has them
   bool i16_wide, exact_wide;
   bool exact_pairs;  // there is an i32_pairs
 } OaqPacking;

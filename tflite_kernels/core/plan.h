@@ -27,8 +27,9 @@ typedef struct OaqPlanSummary {
 } OaqPlanSummary;
 
 // Whether a tile of `steps` steps runs int16 with the given drain list; adds it to the summary.
-bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layout, size_t steps,
-                   const uint32_t* blocks, size_t num_blocks, OaqPlanSummary* summary);
+bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, float exact_end, const OaqLayout* layout,
+                   size_t steps, const uint32_t* blocks, size_t num_blocks,
+                   OaqPlanSummary* summary);
 
 // Why tiles run exact, into text[size]; empty where none does. `has_int16`: the ISA has an int16
 // kernel for the op.
