@@ -23,6 +23,7 @@ ISAS = (
     "a53",
     "a55",
     "a72",
+    "per_core",
     "dotprod",
 )
 """Names of the kernels that a build for some CPU has."""

@@ -74,6 +74,9 @@ typedef struct OaqGemm {
   // NULL.
   OaqGemmI32 i32_pairs;
   OaqCost cost;
+  // The family of the same layout, rows and packing that suits the core that runs this thread just
+  // now; NULL where this one does, on any.
+  const struct OaqGemm* (*of_this_core)(void);
 } OaqGemm;
 
 // DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the

@@ -65,31 +65,34 @@ static const OaqKernels kOutOfOrder = {
 #ifdef OAQ_ASSEMBLY
 // Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm), a
 // drain with what a block adds to it, simulated instruction by instruction; exact as above.
-#define OAQ_CORE(core, Core, step, drain, exact)                                         \
-  static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                    \
+#define OAQ_CORE(name, Name, core, found, step, drain, exact)                            \
+  static const OaqGemm k##Name##Gemms[] = {{.layout = &oaq_layout_c8,                    \
                                             .rows = 4,                                   \
                                             .i16 = oaq_gemm_i16_c8_4x4_##core,           \
                                             .i32 = oaq_gemm_i32_c8_4x4_neon,             \
                                             .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon, \
-                                            .cost = {step, drain, exact}}};              \
-  static const OaqKernels k##Core = {.isa = #core,                                       \
+                                            .cost = {step, drain, exact},                \
+                                            .of_this_core = found}};                     \
+  static const OaqKernels k##Name = {.isa = #name,                                       \
                                      .part_macs = 100 * 1000,                            \
-                                     .gemms = k##Core##Gemms,                            \
+                                     .gemms = k##Name##Gemms,                            \
                                      .num_gemms = 1,                                     \
                                      .depthwise = &oaq_depthwise_neon,                   \
                                      .output = oaq_output_neon}
 
-OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
-OAQ_CORE(a55, A55, 16.0f, 52.0f, 42.0f);
-OAQ_CORE(a72, A72, 16.0f, 12.0f, 20.6f);
+OAQ_CORE(a53, A53, a53, NULL, 20.0f, 54.0f, 42.0f);
+OAQ_CORE(a55, A55, a55, NULL, 16.0f, 52.0f, 42.0f);
+OAQ_CORE(a72, A72, a72, NULL, 16.0f, 12.0f, 20.6f);
 
-// Which of them this core is for. On a chip of two kinds a thread may meet the other one: the
-// schedule for in-order cores costs the others nothing, whose limit is the multiplier.
-static const OaqKernels* of_this_core(void) {
-  const uint32_t part = oaq_arm_part();
-  if (part == OAQ_CORTEX_A55 || part == OAQ_CORTEX_A510) return &kA55;
-  return oaq_arm_is_in_order() ? &kA53 : &kA72;
+static const OaqKernels* of_kind(OaqArmKind kind) {
+  return kind == OAQ_ARM_A72 ? &kA72 : kind == OAQ_ARM_A55 ? &kA55 : &kA53;
 }
+
+static const OaqGemm* c8_of_this_core(void) { return of_kind(oaq_arm_kind_of_this_core())->gemms; }
+
+// For chips of several kinds. The plan is A53's, whose costs take int16 for blocks of three steps
+// and more, as those of A55 and A72 do.
+OAQ_CORE(per_core, PerCore, a53, c8_of_this_core, 20.0f, 54.0f, 42.0f);
 #endif
 
 #ifdef __aarch64__
@@ -104,6 +107,15 @@ static const OaqKernels kDotprod = {.isa = "dotprod",
                                     .output = oaq_output_neon};
 #endif
 
+const OaqKernels* oaq_kernels_arm_of(unsigned kinds) {
+#ifdef OAQ_ASSEMBLY
+  const bool one = (kinds & (kinds - 1)) == 0;
+  return one ? of_kind((OaqArmKind)kinds) : &kPerCore;
+#else
+  return kinds == OAQ_ARM_A72 ? &kOutOfOrder : &kInOrder;
+#endif
+}
+
 const OaqKernels* oaq_kernels_arm(const char* isa) {
   if (!oaq_arm().neon) return NULL;
   const bool any = strcmp(isa, "auto") == 0;
@@ -111,13 +123,13 @@ const OaqKernels* oaq_kernels_arm(const char* isa) {
   const bool dotprod = oaq_arm().dotprod;
   if (dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
 #endif
+  if (any) return oaq_kernels_arm_of(oaq_arm_kinds());
 #ifdef OAQ_ASSEMBLY
-  if (any) return of_this_core();
-  static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72};
+  static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72, &kPerCore};
   for (size_t i = 0; i < sizeof(kCores) / sizeof(kCores[0]); ++i) {
     if (strcmp(isa, kCores[i]->isa) == 0) return kCores[i];
   }
 #endif
-  if (!any && strcmp(isa, kInOrder.isa) != 0) return NULL;
-  return oaq_arm_is_in_order() ? &kInOrder : &kOutOfOrder;
+  if (strcmp(isa, kInOrder.isa) != 0) return NULL;
+  return oaq_arm_kinds() == OAQ_ARM_A72 ? &kOutOfOrder : &kInOrder;
 }
