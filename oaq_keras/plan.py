@@ -25,6 +25,7 @@ ISAS = (
     "a72",
     "per_core",
     "dotprod",
+    "i8mm",
 )
 """Names of the kernels that a build for some CPU has."""
 

@@ -96,7 +96,7 @@ OAQ_CORE(per_core, PerCore, a53, c8_of_this_core, 20.0f, 54.0f, 42.0f);
 #endif
 
 #ifdef __aarch64__
-// The layout is for its order alone: nothing is summed in 16 bits.
+// Layouts are for their order alone: nothing is summed in 16 bits.
 static const OaqGemm kDotprodGemms[] = {
     {.layout = &oaq_layout_c4_8, .rows = 8, .i32 = oaq_gemm_i32_c4_8x8_dotprod}};
 static const OaqKernels kDotprod = {.isa = "dotprod",
@@ -105,6 +105,15 @@ static const OaqKernels kDotprod = {.isa = "dotprod",
                                     .num_gemms = 1,
                                     .depthwise = &oaq_depthwise_neon,
                                     .output = oaq_output_neon};
+
+static const OaqGemm kI8mmGemms[] = {
+    {.layout = &oaq_layout_c8_8, .rows = 8, .i32 = oaq_gemm_i32_c8_8x8_i8mm}};
+static const OaqKernels kI8mm = {.isa = "i8mm",
+                                 .part_macs = 400 * 1000,
+                                 .gemms = kI8mmGemms,
+                                 .num_gemms = 1,
+                                 .depthwise = &oaq_depthwise_neon,
+                                 .output = oaq_output_neon};
 #endif
 
 const OaqKernels* oaq_kernels_arm_of(unsigned kinds) {
@@ -120,8 +129,9 @@ const OaqKernels* oaq_kernels_arm(const char* isa) {
   if (!oaq_arm().neon) return NULL;
   const bool any = strcmp(isa, "auto") == 0;
 #ifdef __aarch64__
-  const bool dotprod = oaq_arm().dotprod;
-  if (dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
+  const OaqArm cpu = oaq_arm();
+  if (cpu.i8mm && (any || strcmp(isa, kI8mm.isa) == 0)) return &kI8mm;
+  if (cpu.dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
 #endif
   if (any) return oaq_kernels_arm_of(oaq_arm_kinds());
 #ifdef OAQ_ASSEMBLY
