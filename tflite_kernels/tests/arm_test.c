@@ -58,7 +58,6 @@ static void check_chips(void) {
 
 // A chip of several kinds has one plan, of costs that decide as each kind's own would.
 static void check_costs(void) {
-#ifdef OAQ_ASSEMBLY
   static const OaqArmKind kKinds[] = {OAQ_ARM_A53, OAQ_ARM_A55, OAQ_ARM_A72};
   for (size_t i = 0; i < sizeof(kKinds) / sizeof(kKinds[0]); ++i) {
     const OaqCost mixed = oaq_kernels_arm_of(OAQ_ARM_A53 | OAQ_ARM_A72)->gemms[0].cost;
@@ -69,7 +68,6 @@ static void check_costs(void) {
             (n * own.int16_step + own.int16_drain < n * own.exact_step));
     }
   }
-#endif
 }
 
 // The same choice for whoever runs, at run time.
