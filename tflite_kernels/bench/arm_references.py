@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our loops for ARM against plain ones of the same tile (baseline/), by models of cores.
 
-The in-order model of Cortex-A53 takes 32-bit code as well (in_order_arm32.py). llvm-mca 14 knows two
-more cores in 32-bit mode, A9, which stands for A15 and A17 there, and A57; the ones without are left
-out. In 64-bit mode its A57 stands for A72, A73, A76 and Neoverse-N1, with two SDOT a cycle.
+The in-order model of Cortex-A53 takes 32-bit code as well (in_order_arm32.py). llvm-mca 14 models
+two more cores in 32-bit mode: A9, which stands for A15 and A17 too, and A57. In 64-bit mode its A57
+stands for A72, A73, A76 and Neoverse-N1, with two SDOT a cycle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AARCH64 = ("aarch64-linux-gnu-objdump", "aarch64-linux-gnu")
 
 @dataclass(frozen=True)
 class Side:
-    """A loop: the object that has it, in a build's folder, its function, and what runs around it."""
+    """A loop: the object that has it, in a build's folder, its function, and its name in tables."""
 
     path: str
     function: str
@@ -124,8 +124,10 @@ def _compared(builds: Path, comparison: Comparison) -> dict | None:
 
 def how(model: str) -> str:
     """How a model's figures were obtained."""
-    return f"in-order model of {in_order.CORES[model].name}" if model in in_order.CORES else (
-        f"llvm-mca -mcpu={model}"
+    return (
+        f"in-order model of {in_order.CORES[model].name}"
+        if model in in_order.CORES
+        else (f"llvm-mca -mcpu={model}")
     )
 
 
@@ -137,14 +139,16 @@ def cycles(lines: tuple[str, ...], model: str, triple: str) -> float | None:
     return in_order.cycles(lines, in_order.CORES[model], parse)
 
 
-def print_table(rows: list[dict]) -> None:
+def table(rows: list[dict]) -> str:
     """As Markdown."""
-    print("## Against plain loops, MAC/cycle\n")
-    print("| ours | theirs | model | ours | theirs | ratio | at least |")
-    print("|---|---|---|--:|--:|--:|--:|")
+    lines = [
+        "## Against plain loops, MAC/cycle\n",
+        "| ours | theirs | model | ours | theirs | ratio | at least |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
     for row in rows:
         rates = row["mac_per_cycle"]
         cells = [row["ours"], row["theirs"], row["how"]]
         cells += [f"{rates['ours']:.2f}", f"{rates['theirs']:.2f}", f"{row['ratio']:.2f}x"]
-        print(f"| {' | '.join(cells)} | {row['least'] or '-'} |")
-    print()
+        lines.append(f"| {' | '.join(cells)} | {row['least'] or '-'} |")
+    return "\n".join([*lines, ""])

@@ -110,7 +110,7 @@ def main() -> int:
             faults += 1
     report["references"] = arm_references.compare(options.build.parent)
     if report["references"]:
-        arm_references.print_table(report["references"])
+        print(arm_references.table(report["references"]))
     if not options.models:
         print("No models given: no whole networks.\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -46,19 +46,21 @@ def parse(line: str) -> Instruction | None:
 def _arithmetic(name: str, operands: str) -> Instruction:
     target, _, sources = operands.partition(",")
     writes, reads = _registers(target), _registers(sources)
-    unit = Unit.VECTOR if "q" in operands else Unit.HALF_VECTOR
     adds = re.match(r"v(mlal|mlsl|mla|mls|padal)\.", name)
     if adds or re.match(r"v(mull|mul|paddl)\.", name):
         cycles = 2 if name.startswith("vpad") and "q" in operands else 1
         kept = writes if adds else frozenset()
         return Instruction(
-            unit, cycles, 4, writes, reads | kept, accumulates=kept, forwards=True
+            Unit.VECTOR, cycles, 4, writes, reads | kept, accumulates=kept, forwards=True
         )
-    return Instruction(unit, 1, 3, writes, reads or writes)
+    unit = Unit.VECTOR if "q" in operands else Unit.HALF_VECTOR
+    return Instruction(unit, 1, 3, writes, reads)
 
 
 def _vector_memory(name: str, operands: str) -> Instruction:
-    values, _, address = operands.partition("[") if "[" in operands else operands.partition(",")[::-1]
+    values, _, address = (
+        operands.partition("[") if "[" in operands else operands.partition(",")[::-1]
+    )
     moved = _registers(values)
     addressed = frozenset(_GENERAL.findall(address))
     changes = "!" in operands or bool(re.search(r"\]\s*,", operands))
