@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,17 @@ def test_loops_are_compared(builds: Path) -> None:
     text = arm_references.table(rows)
     assert "2.14x" in text
     assert text.count("\n") == 4 + len(rows)
+
+
+def test_the_report_has_them(builds: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command = [sys.executable, str(BENCH / "bench_arm.py"), "--build", str(builds / "aarch64")]
+    done = subprocess.run(
+        [*command, "--json", str(found)], capture_output=True, text=True, check=True
+    )
+    rows = json.loads(found.read_text())["references"]
+    assert rows == arm_references.compare(builds)
+    assert arm_references.table(rows) in done.stdout
 
 
 def test_loops_of_this_build() -> None:
