@@ -5,6 +5,7 @@
 python bench_arm.py --build build/arm/aarch64 [--runtime FILE] [--models FILE...] [--json FILE]
 
 - Hot loops, cut from the objects that a cross-build made, timed by models of cores.
+- The same against plain loops of the same tile, 32-bit ARM included (arm_references.py).
 - Whole networks, put together from these loops (arm_networks.py), against XNNPACK.
 - Executed instructions of whole networks under qemu (count_instructions.py), with --runtime.
 
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import arm_loops
 import arm_networks
+import arm_references
 import certified
 
 from oaq_keras.errors import OaqError
@@ -68,6 +70,7 @@ LOOPS = (
     # In assembly; networks take the one for A53.
     *(_of_core(core) for core in ("a55", "a72", "a53")),
     Named("SDOT 8x8", "neon/gemm_i32_c4_8x8_dotprod.c", "multiply_8", 64, "dot product"),
+    Named("SMMLA 8x8", "neon/gemm_i32_c8_8x8_i8mm.c", "multiply_8", 64, "dot product"),
     Named("exact 4x4", "neon/gemm_i32_pairs_c8_4x4_neon.c", "multiply_4", 16, "exact"),
     *(
         Named(
@@ -105,6 +108,9 @@ def main() -> int:
         except (OSError, OaqError) as error:
             print(f"bench_arm: {model}: {error}", file=sys.stderr)
             faults += 1
+    report["references"] = arm_references.compare(options.build.parent)
+    if report["references"]:
+        print(arm_references.table(report["references"]))
     if not options.models:
         print("No models given: no whole networks.\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)

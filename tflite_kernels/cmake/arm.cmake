@@ -32,6 +32,7 @@ target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
+  oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm" core/neon/gemm_i32_c8_8x8_i8mm.c)
 endif()
 
 # In assembly, which wants no flags, for ELF: macOS and Windows have other directives, and no such

@@ -146,6 +146,8 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
   // Output stages read ahead.
   _Alignas(64) int32_t acc[kSums + 16];
+  // Once a part: asking takes a small share of its time.
+  if (gemm->of_this_core != NULL) gemm = gemm->of_this_core();
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
   const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;

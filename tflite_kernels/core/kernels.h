@@ -81,6 +81,9 @@ typedef struct OaqGemm {
   // What a call of all rows takes beside steps and drains, with the output stage: int16 sums, and
   // how much more exact ones.
   float int16_end, exact_end;
+  // The family of the same layout, rows and packing that suits the core that runs this thread just
+  // now; NULL where this one does, on any.
+  const struct OaqGemm* (*of_this_core)(void);
 } OaqGemm;
 
 // DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the

@@ -4,6 +4,7 @@
 #include "core/size.h"
 
 const OaqLayout oaq_layout_c8 = {"c8", 8, 1, 4, 1, false};
+const OaqLayout oaq_layout_c8_8 = {"c8", 8, 1, 8, 1, false};
 const OaqLayout oaq_layout_c4_8 = {"c4", 2, 2, 8, 1, false};
 const OaqLayout oaq_layout_c4_16 = {"c4", 2, 2, 16, 1, false};
 const OaqLayout oaq_layout_c4_32 = {"c4", 2, 2, 32, 1, false};

@@ -22,6 +22,7 @@ typedef struct OaqLayout {
 enum { OAQ_MAX_LANES = 8, OAQ_MAX_TILE_CHANNELS = 32, OAQ_MAX_TILE_LANES = 64 };
 
 extern const OaqLayout oaq_layout_c8;         // ARM: lane = k mod 8
+extern const OaqLayout oaq_layout_c8_8;       // the same, 8 channels a tile
 extern const OaqLayout oaq_layout_c4_8;       // x86: lane 0 sees k mod 4 in {0,1}, lane 1 {2,3}
 extern const OaqLayout oaq_layout_c4_16;      // the same, 16 channels a tile
 extern const OaqLayout oaq_layout_c4_32;      // the same, 32
