@@ -50,6 +50,7 @@
   ldr d\d, [x4, #\next+16]
   ins v\c\().d[1], x8
   \op v14.8h, v\a\().8h, v3.h[\k]
+  aside \k, 1
   \op v13.8h, v\b\().8h, v2.h[\k]
   \op v15.8h, v\b\().8h, v3.h[\k]
   ldr d2, [x2], #8

@@ -96,8 +96,8 @@ static const OaqKernels kOutOfOrder = {
       .i16_codes = oaq_gemm_i16_codes_broadcast_4x16_##core, \
       .cost = {step, drain, 1e30f},                          \
       .int16_end = end}
-OAQ_BROADCAST(a53, A53, 10.8f, 16.0f, 150.0f);
-OAQ_BROADCAST(a55, A55, 9.6f, 16.0f, 140.0f);
+OAQ_BROADCAST(a53, A53, 10.75f, 17.0f, 120.0f);
+OAQ_BROADCAST(a55, A55, 9.0f, 17.0f, 105.0f);
 
 OAQ_CORE(a53, A53, a53, &kA53Broadcast, NULL, 20.0f, 50.0f, 42.0f, 40.0f, 97.0f);
 OAQ_CORE(a55, A55, a55, &kA55Broadcast, NULL, 16.0f, 50.0f, 40.0f, 40.0f, 90.0f);
