@@ -20,12 +20,16 @@ static OaqThreads* pools[3];
 // Of all ops, which find in it what others left there.
 static OaqScratch scratch;
 
+// What lanes hold at drains, of a build that counts; at the ends of their ranges with some inputs.
+OAQ_COUNTING(static OaqOverflows overflows;)
+
 static OaqPlanner make_planner(Random* random, OaqPolicy policy) {
-  return (OaqPlanner){.policy = policy,
-                      .kernels = kernels,
-                      .any_codes = random_int(random, 0, 1) == 1,
-                      .threads = pools[random_int(random, 0, 2)],
-                      .scratch = &scratch};
+  return (OaqPlanner){
+      .policy = policy,
+      .kernels = kernels,
+      OAQ_COUNTING(.overflows = &overflows, ).any_codes = random_int(random, 0, 1) == 1,
+      .threads = pools[random_int(random, 0, 2)],
+      .scratch = &scratch};
 }
 
 static OaqRequantize make_requantize(Random* random, size_t channels) {
@@ -337,6 +341,7 @@ int main(void) {
     CHECK(kernels->broadcast == NULL || (met_broadcast[false] > 100 && met_broadcast[true] > 100));
     memset(met_broadcast, 0, sizeof(met_broadcast));
   }
+  OAQ_COUNTING(CHECK(overflows.overflows == 0 && overflows.drains > 1000 * 1000);)
   oaq_scratch_free(&scratch);
   for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);
   return 0;
