@@ -64,8 +64,7 @@ typedef struct Codes {
 } Codes;
 
 static bool is_whole(const OaqDrains* drains, const OaqRows* a) {
-  return a->num_segments == 1 && drains->num_blocks == 1 && a->segment_steps > 1 &&
-         drains->start == NULL;
+  return a->num_segments == 1 && drains->num_blocks == 1 && drains->start == NULL;
 }
 
 static size_t output_bits(const OaqOutputStage* stage) {

@@ -45,7 +45,7 @@ OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a53;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a55;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a72;
 
-// Codes, of one segment that is one block of two steps or more, without start values.
+// Codes, of one segment that is one block without start values.
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a53;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a55;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a72;

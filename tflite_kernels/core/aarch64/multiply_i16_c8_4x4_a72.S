@@ -157,15 +157,13 @@
   .size \name, . - \name
 .endm
 
-// One segment that is one block of two steps or more, without start values: x7 pairs of steps left,
+// One segment that is one block without start values: x7 pairs of steps left,
 // x9 steps, x12 weights, x13 pairs but the first, x22 from a group's end to the next one.
 .macro multiply_4x4_whole name
   enter \name, 1
-  ldr x8, [x17, #kSegments]
   ldr x9, [x17, #kSegmentSteps]
   ldr x12, [x17, #kB]
-  ldr x8, [x8]
-  add x0, x19, x8
+  add x0, x19, x28
   add x1, x0, x24
   add x2, x0, x25
   add x3, x0, x26
@@ -175,6 +173,7 @@
 
 .Lgroup_\@:
   mov x4, x12
+  tbnz x13, #63, .Lone_step_\@
   two_steps smull
   cbz x13, .Lpairs_done_\@
   mov x7, x13
@@ -198,6 +197,10 @@
   subs x20, x20, #1
   b.ne .Lgroup_\@
   leave
+
+.Lone_step_\@:
+  one_step smull
+  b .Ldrain_\@
 
 .Lpairs_\@:
   drain 1, 1
