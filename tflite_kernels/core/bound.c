@@ -87,6 +87,28 @@ size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps,
   return count;
 }
 
+bool oaq_drain_list_from_zero(const int8_t* tile, const OaqLayout* layout, size_t steps,
+                              OaqRange range, size_t count, uint32_t* blocks) {
+  const size_t lanes = oaq_layout_tile_lanes(layout);
+  size_t block = 0;
+  memset(blocks, 0, count * sizeof(*blocks));
+  for (size_t s = 0; s < steps;) {
+    if (block == count) return false;
+    OaqLaneSums sums[OAQ_MAX_TILE_LANES] = {{0, 0}};
+    bool safe = true;
+    for (; safe && s < steps; s += safe ? 1 : 0) {
+      const int8_t* codes = tile + s * lanes * layout->per_lane;
+      for (size_t l = 0; safe && l < lanes; ++l) {
+        for (size_t i = 0; i < layout->per_lane; ++i) oaq_lane_sums_add(&sums[l], *codes++);
+        safe = oaq_zero_start_is_safe(range, sums[l]);
+      }
+      blocks[block] += safe ? 1 : 0;
+    }
+    if (blocks[block++] == 0) return false;
+  }
+  return block == count;
+}
+
 bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width) {
   assert(layout->per_lane == 2);
   const size_t pairs = steps * oaq_layout_tile_lanes(layout);
