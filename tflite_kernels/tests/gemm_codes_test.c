@@ -19,7 +19,7 @@ static int8_t input_code(Random* random, OaqRange range, int8_t q) {
 
 // Drain lists that kernels for codes were tried with: by level, and with blocks and start values.
 typedef struct MetDrains {
-  size_t levels[4], several, started, whole;
+  size_t levels[4], several, started, whole, last_levels;
 } MetDrains;
 
 // A stage of right shifts alone: random ones, and such that make halves.
@@ -106,6 +106,8 @@ static void check_codes(const OaqKernels* kernels, const OaqGemm* gemm, Random* 
   if (tile->int16) {
     // Fewer levels are as good.
     drains->levels = (uint32_t)random_int(random, 0, (int32_t)drains->levels);
+    drains->last_levels =
+        (uint32_t)random_int(random, (int32_t)drains->levels, (int32_t)drains->last_levels);
     const OaqRows a = {input, stride, offsets, segments, segment_steps};
     gemm->i16_codes(rows, drains, &a, tile->weights, packed.bias_int16, &stage, channel, out,
                     out_stride);
@@ -113,6 +115,7 @@ static void check_codes(const OaqKernels* kernels, const OaqGemm* gemm, Random* 
     CHECK(memcmp(out, expected, sizeof(out)) == 0);
     ++met->levels[drains->levels];
     met->several += drains->num_blocks > 1;
+    met->last_levels += drains->last_levels > drains->levels;
     met->started += drains->start != NULL;
     met->whole += segments == 1 && drains->num_blocks == 1;
   }
@@ -126,11 +129,12 @@ static void check_all_codes(const OaqKernels* kernels, Random* random) {
   for (size_t i = 0; i < kernels->num_gemms; ++i) {
     const OaqGemm* gemm = &kernels->gemms[i];
     if (gemm->i16_codes == NULL) continue;
-    MetDrains met = {{0}, 0, 0, 0};
+    MetDrains met = {{0}, 0, 0, 0, 0};
     for (int round = 0; round < 3000; ++round) check_codes(kernels, gemm, random, &met);
     const size_t levels = gemm->layout->lanes == 8 ? 4 : 1;
     for (size_t level = 0; level < levels; ++level) CHECK(met.levels[level] > 50);
     CHECK(met.several > 50 && met.started > 50 && met.whole > 50);
+    CHECK(levels == 1 || met.last_levels > 50);
   }
 }
 

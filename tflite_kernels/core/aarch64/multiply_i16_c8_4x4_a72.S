@@ -103,8 +103,10 @@
   cbnz x5, .Lnext_segment_\@
 
   subs x13, x13, #1
+  b.eq .Llast_drain_\@
   tbnz x23, #1, .Lpairs_of_pairs_\@
   tbnz x23, #0, .Lpairs_\@
+.Lno_pairs_\@:
   drain 0, 0
   b.ne .Lblock_\@
 .Lgroup_done_\@:
@@ -140,6 +142,14 @@
   b.ne .Ltwo_steps_\@
   b .Lrun_done_\@
 
+.Llast_drain_\@:
+  tbnz x23, #kLastLevels + 1, .Llast_pairs_of_pairs_\@
+  tbz x23, #kLastLevels, .Lno_pairs_\@
+  b .Lpairs_\@
+.Llast_pairs_of_pairs_\@:
+  tbz x23, #kLastLevels, .Ltwo_levels_\@
+  b .Lall_\@
+
 // Lanes that may be added in 16 bits first.
 .Lpairs_\@:
   drain 1, 0
@@ -147,6 +157,7 @@
   b .Lgroup_done_\@
 .Lpairs_of_pairs_\@:
   tbnz x23, #0, .Lall_\@
+.Ltwo_levels_\@:
   drain 2, 0
   b.ne .Lblock_\@
   b .Lgroup_done_\@
