@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // For cores that issue out of order and multiply once a cycle, as Cortex-A57, A72, A73 and A75 do:
-// the fewest instructions. Two steps at a time take 39 with their loop: a 128-bit load brings a row's
-// codes of both, and LD4 the weights, a channel's of both in one register. A single step has rows
-// doubled, so that SMLAL2 finds them beside the second channel of a register. Loads need no places
-// between the products: they go ahead of those that came before.
+// the fewest instructions. Two steps at a time take 39 with their loop: a 128-bit load brings a
+// row's codes of both, and LD4 the weights, a channel's of both in one register. A single step has
+// rows doubled, so that SMLAL2 finds them beside the second channel of a register. Loads need no
+// places between the products: they go ahead of those that came before.
 
 #include "core/aarch64/finish_i16_c8_4x4.inc"
 
