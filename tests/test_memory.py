@@ -80,8 +80,8 @@ def test_what_a_convolution_keeps(isa: str, plan: str) -> None:
         drains = layer.drains or 0
         packed = tiles * channels * steps * step * (wide if plan == "exact" else 1)
         tile = struct.calcsize(
-            "???PPNPI0P"
-        )  # flags, weights, drain list, its length, starts, levels
+            "???PPNPII0P"
+        )  # flags, weights, drain list, its length, starts, two levels
         biases = 4 * tiles * channels
         multipliers = 2 * 4 * (outputs + 32)
         assert layer.packed_bytes is not None

@@ -57,6 +57,11 @@ bool oaq_lanes_fit(OaqRange range, OaqLaneSums sums, int64_t start);
 size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, OaqRange range,
                       uint32_t* blocks);
 
+// The same where start value zero is safe for all lanes of all blocks, as it has to be for layouts
+// that have no others. 0 where that takes more than `most` blocks, or a step is not safe.
+size_t oaq_drain_list_from_zero(const int8_t* tile, const OaqLayout* layout, size_t steps,
+                                OaqRange range, size_t most, uint32_t* blocks);
+
 // Whether no pair of products saturates an instruction that adds two of them, u8 by s8, in 16 bits
 // (VPMADDUBSW); activations are in [0, width]. `tile` as above, of a layout with pairs.
 bool oaq_pairs_are_safe(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width);

@@ -27,6 +27,7 @@ typedef struct OaqDrains {
   // A channel's lanes of any block may be added in 16 bits so often, neighbours in pairs: sums of
   // 2^levels of them fit, start values and all.
   uint32_t levels;
+  uint32_t last_levels;  // the same of the last block, which is often shorter
 #ifdef OAQ_COUNT_OVERFLOWS
   int64_t* true_start;  // `start` before it was cut to 16 bits
   OaqOverflows* overflows;

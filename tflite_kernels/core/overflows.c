@@ -79,7 +79,8 @@ static void count_channel(const OaqGemm* gemm, const OaqDrains* drains, const Oa
       }
       add_drain(tally, values[l], saturated);
     }
-    add_levels(drains->levels, lanes, values, tally);
+    const bool last = block + 1 == drains->num_blocks;
+    add_levels(last ? drains->last_levels : drains->levels, lanes, values, tally);
     first += drains->blocks[block];
   }
 }

@@ -18,9 +18,9 @@ typedef enum OaqPolicy {
 // What was decided, over all tiles of an op.
 typedef struct OaqPlanSummary {
   size_t tiles, tiles_int16;
-  size_t tiles_saturating;       // exact since a pair of their products may not fit 16 bits
-  size_t depth;                  // smallest T over the int16 tiles, in products; 0 without any
-  size_t drains;                 // of one output position, over the int16 tiles
+  size_t tiles_saturating;  // exact since a pair of their products may not fit 16 bits
+  size_t depth;   // smallest T over the int16 tiles, of longest blocks, in products; 0 without any
+  size_t drains;  // of one output position, over the int16 tiles
   bool never_drained;            // every int16 tile drains only once, at the end
   float int16_cost, exact_cost;  // of the tiles that run exact, had they run either way
   float cost;                    // of all tiles, as they run

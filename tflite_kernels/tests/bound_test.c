@@ -79,6 +79,7 @@ static bool tile_block_is_safe(const OaqWeights* weights, const OaqLayout* layou
   return true;
 }
 
+static size_t from_zero[2];   // tiles, by whether as many blocks do without start values
 static size_t neighbours[2];  // tiles, by whether those of their steps fit
 
 // By the instruction's own arithmetic, with the activations that bring a pair to its ends.
@@ -115,6 +116,32 @@ static void check_neighbours(const int8_t* tile, const OaqLayout* layout, size_t
   CHECK(oaq_neighbours_fit(tile, layout, steps) == fit);
 }
 
+// As many blocks, whose lanes may start from zero.
+static void check_list_from_zero(const OaqWeights* weights, const int8_t* tile,
+                                 const OaqLayout* layout, OaqRange range, size_t count) {
+  const size_t steps = oaq_layout_steps(layout, weights->products);
+  const size_t lanes = oaq_layout_tile_lanes(layout);
+  uint32_t* blocks = test_alloc(count, sizeof(*blocks));
+  const bool found = oaq_drain_list_from_zero(tile, layout, steps, range, count, blocks);
+  ++from_zero[found];
+  size_t begin = 0;
+  for (size_t i = 0; found && i < count; ++i) {
+    CHECK(blocks[i] >= 1 && begin + blocks[i] <= steps);
+    for (size_t l = 0; l < lanes; ++l) {
+      OaqLaneSums sums = {0, 0};
+      for (size_t s = begin; s < begin + blocks[i]; ++s) {
+        for (size_t k = 0; k < layout->per_lane; ++k) {
+          oaq_lane_sums_add(&sums, tile[(s * lanes + l) * layout->per_lane + k]);
+        }
+      }
+      CHECK(oaq_zero_start_is_safe(range, sums));
+    }
+    begin += blocks[i];
+  }
+  CHECK(!found || begin == steps);
+  free(blocks);
+}
+
 static void check_drain_list(const OaqWeights* weights, const OaqLayout* layout, OaqRange range) {
   const size_t steps = oaq_layout_steps(layout, weights->products);
   uint32_t* blocks = test_alloc(steps, sizeof(*blocks));
@@ -131,6 +158,7 @@ static void check_drain_list(const OaqWeights* weights, const OaqLayout* layout,
     begin = end;
   }
   CHECK(begin == steps);
+  check_list_from_zero(weights, tile, layout, range, count);
   if (layout->per_lane == 2) {
     check_pairs(weights, tile, layout, range);
   } else {
@@ -175,6 +203,7 @@ int main(void) {
   test_edge_of_16_bits();
   test_worst_case_is_exact(&random);
   test_drain_lists(&random);
+  CHECK(from_zero[false] > 30 && from_zero[true] > 50);
   CHECK(neighbours[false] > 30 && neighbours[true] > 50);
   return 0;
 }

@@ -19,7 +19,7 @@ static int8_t input_code(Random* random, OaqRange range, int8_t q) {
 
 // Drain lists that kernels for codes were tried with: by level, and with blocks and start values.
 typedef struct MetDrains {
-  size_t levels[4], several, started, whole;
+  size_t levels[4], several, started, whole, last_levels;
 } MetDrains;
 
 // A stage of right shifts alone: random ones, and such that make halves.
@@ -107,6 +107,8 @@ static void check_codes(const OaqKernels* kernels, const OaqGemm* gemm, Random* 
   if (tile->int16) {
     // Fewer levels are as good.
     drains->levels = (uint32_t)random_int(random, 0, (int32_t)drains->levels);
+    drains->last_levels =
+        (uint32_t)random_int(random, (int32_t)drains->levels, (int32_t)drains->last_levels);
     const OaqRows a = {input, stride, offsets, segments, segment_steps};
     gemm->i16_codes(rows, drains, &a, tile->weights, packed.bias_int16, &stage, channel, out,
                     out_stride);
@@ -114,6 +116,7 @@ static void check_codes(const OaqKernels* kernels, const OaqGemm* gemm, Random* 
     CHECK(memcmp(out, expected, sizeof(out)) == 0);
     ++met->levels[drains->levels];
     met->several += drains->num_blocks > 1;
+    met->last_levels += drains->last_levels > drains->levels;
     met->started += drains->start != NULL;
     met->whole += segments == 1 && drains->num_blocks == 1;
   }
@@ -125,11 +128,12 @@ static void check_codes(const OaqKernels* kernels, const OaqGemm* gemm, Random* 
 
 static void check_family(const OaqKernels* kernels, const OaqGemm* gemm, Random* random) {
   if (gemm == NULL || gemm->i16_codes == NULL) return;
-  MetDrains met = {{0}, 0, 0, 0};
+  MetDrains met = {{0}, 0, 0, 0, 0};
   for (int round = 0; round < 3000; ++round) check_codes(kernels, gemm, random, &met);
   const size_t levels = gemm->layout->lanes == 8 ? 4 : 1;
   for (size_t level = 0; level < levels; ++level) CHECK(met.levels[level] > 50);
   CHECK(met.several > 50 && met.whole > 50);
+  CHECK(levels == 1 || met.last_levels > 50);
   CHECK(gemm->layout->from_zero ? met.started == 0 : met.started > 50);
 }
 

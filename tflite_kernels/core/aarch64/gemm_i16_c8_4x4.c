@@ -22,20 +22,21 @@ enum { kRows = 4, kChannels = 4 };
 
 static OaqMultiply4x4 call_of(size_t groups, const OaqDrains* drains, const OaqRows* a,
                               const int8_t* b, const int32_t* bias, void* out) {
-  return (OaqMultiply4x4){.a = a->codes,
-                          .group_stride = kRows * a->stride,
-                          .groups = groups,
-                          .out = out,
-                          .row_offsets = {a->stride, 2 * a->stride, 3 * a->stride},
-                          .levels = drains->levels,
-                          .bias = bias,
-                          .b = b,
-                          .segments = a->offsets,
-                          .num_segments = a->num_segments,
-                          .segment_steps = a->segment_steps,
-                          .blocks = drains->blocks,
-                          .num_blocks = drains->num_blocks,
-                          .start = drains->start};
+  return (OaqMultiply4x4){
+      .a = a->codes,
+      .group_stride = kRows * a->stride,
+      .groups = groups,
+      .out = out,
+      .row_offsets = {a->stride, 2 * a->stride, 3 * a->stride},
+      .levels = drains->levels | (size_t)drains->last_levels << OAQ_MULTIPLY_LAST_LEVELS,
+      .bias = bias,
+      .b = b,
+      .segments = a->offsets,
+      .num_segments = a->num_segments,
+      .segment_steps = a->segment_steps,
+      .blocks = drains->blocks,
+      .num_blocks = drains->num_blocks,
+      .start = drains->start};
 }
 
 static OaqRows rows_after(const OaqRows* a, size_t count) {
@@ -64,8 +65,7 @@ typedef struct Codes {
 } Codes;
 
 static bool is_whole(const OaqDrains* drains, const OaqRows* a) {
-  return a->num_segments == 1 && drains->num_blocks == 1 && a->segment_steps > 1 &&
-         drains->start == NULL;
+  return a->num_segments == 1 && drains->num_blocks == 1 && drains->start == NULL;
 }
 
 static size_t output_bits(const OaqOutputStage* stage) {

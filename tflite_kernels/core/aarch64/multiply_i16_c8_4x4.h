@@ -12,7 +12,7 @@ typedef struct OaqMultiply4x4 {
   size_t groups;           // 1 or more
   void* out;               // sums, [groups][4][4] int32_t, or the first group's codes
   size_t row_offsets[3];   // of a group's other rows, in bytes
-  size_t levels;           // as OaqDrains has them, and OAQ_MULTIPLY_SIGNED and _CLAMPED
+  size_t levels;           // as OaqDrains has them, and the bits below
   const int32_t* bias;     // [4]
   const int8_t* b;         // [steps][4][8]
   const size_t* segments;  // offsets of a row's segments, in bytes
@@ -31,6 +31,7 @@ typedef struct OaqMultiply4x4 {
 enum {
   OAQ_MULTIPLY_SIGNED = 1 << 2,   // codes of negative sums are told apart
   OAQ_MULTIPLY_CLAMPED = 1 << 3,  // to less than int8 holds
+  OAQ_MULTIPLY_LAST_LEVELS = 4,   // from this bit on: the last block's
 };
 
 typedef void OaqMultiply4x4Kernel(const OaqMultiply4x4* call);
@@ -45,7 +46,7 @@ OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a53;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a55;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_codes_a72;
 
-// Codes, of one segment that is one block of two steps or more, without start values.
+// Codes, of one segment that is one block without start values.
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a53;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a55;
 OaqMultiply4x4Kernel oaq_multiply_i16_c8_4x4_whole_a72;

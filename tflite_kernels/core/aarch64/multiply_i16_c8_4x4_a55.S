@@ -69,14 +69,7 @@
   .endif
 .endm
 
-.macro load_step
-  .irp k, 0, 1, 2, 3, 4, 5, 6, 7
-  load_part \k
-  .endr
-.endm
-
 #include "core/aarch64/multiply_i16_c8_4x4.inc"
-#include "core/aarch64/multiply_i16_c8_4x4_whole.inc"
 
 multiply_4x4 oaq_multiply_i16_c8_4x4_a55, 0
 multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a55, 1

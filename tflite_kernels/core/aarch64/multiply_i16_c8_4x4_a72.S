@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // For cores that issue out of order and multiply once a cycle, as Cortex-A57, A72, A73 and A75 do:
-// the fewest instructions. Two steps at a time take 39 with their loop: a 128-bit load brings a row's
-// codes of both, and LD4 the weights, a channel's of both in one register. A single step has rows
-// doubled, so that SMLAL2 finds them beside the second channel of a register. Loads need no places
-// between the products: they go ahead of those that came before.
+// the fewest instructions. Two steps at a time take 39 with their loop: a 128-bit load brings a
+// row's codes of both, and LD4 the weights, a channel's of both in one register. A single step has
+// rows doubled, so that SMLAL2 finds them beside the second channel of a register. Loads need no
+// places between the products: they go ahead of those that came before.
 
 #include "core/aarch64/finish_i16_c8_4x4.inc"
 
@@ -103,8 +103,10 @@
   cbnz x5, .Lnext_segment_\@
 
   subs x13, x13, #1
+  b.eq .Llast_drain_\@
   tbnz x23, #1, .Lpairs_of_pairs_\@
   tbnz x23, #0, .Lpairs_\@
+.Lno_pairs_\@:
   drain 0, 0
   b.ne .Lblock_\@
 .Lgroup_done_\@:
@@ -140,6 +142,14 @@
   b.ne .Ltwo_steps_\@
   b .Lrun_done_\@
 
+.Llast_drain_\@:
+  tbnz x23, #kLastLevels + 1, .Llast_pairs_of_pairs_\@
+  tbz x23, #kLastLevels, .Lno_pairs_\@
+  b .Lpairs_\@
+.Llast_pairs_of_pairs_\@:
+  tbz x23, #kLastLevels, .Ltwo_levels_\@
+  b .Lall_\@
+
 // Lanes that may be added in 16 bits first.
 .Lpairs_\@:
   drain 1, 0
@@ -147,6 +157,7 @@
   b .Lgroup_done_\@
 .Lpairs_of_pairs_\@:
   tbnz x23, #0, .Lall_\@
+.Ltwo_levels_\@:
   drain 2, 0
   b.ne .Lblock_\@
   b .Lgroup_done_\@
@@ -157,15 +168,13 @@
   .size \name, . - \name
 .endm
 
-// One segment that is one block of two steps or more, without start values: x7 pairs of steps left,
+// One segment that is one block without start values: x7 pairs of steps left,
 // x9 steps, x12 weights, x13 pairs but the first, x22 from a group's end to the next one.
 .macro multiply_4x4_whole name
   enter \name, 1
-  ldr x8, [x17, #kSegments]
   ldr x9, [x17, #kSegmentSteps]
   ldr x12, [x17, #kB]
-  ldr x8, [x8]
-  add x0, x19, x8
+  add x0, x19, x28
   add x1, x0, x24
   add x2, x0, x25
   add x3, x0, x26
@@ -175,6 +184,7 @@
 
 .Lgroup_\@:
   mov x4, x12
+  tbnz x13, #63, .Lone_step_\@
   two_steps smull
   cbz x13, .Lpairs_done_\@
   mov x7, x13
@@ -198,6 +208,10 @@
   subs x20, x20, #1
   b.ne .Lgroup_\@
   leave
+
+.Lone_step_\@:
+  one_step smull
+  b .Ldrain_\@
 
 .Lpairs_\@:
   drain 1, 1
