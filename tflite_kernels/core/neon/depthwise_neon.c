@@ -6,13 +6,13 @@
 // that a tile with two blocks costs what it does on the kernels for any filter.
 static const OaqDepthwiseFilter kFilters[] = {
     {3, 3, 1, oaq_depthwise_i16_3x3_s1_neon, oaq_depthwise_i32_pairs_3x3_s1_neon,
-     .cost = {0.5f, 39.5f, 6.4f}},
+     .cost = {0.5f, 39.5f, 6.4f}, .i16_codes = oaq_depthwise_codes_3x3_s1_neon},
     {3, 3, 2, oaq_depthwise_i16_3x3_s2_neon, oaq_depthwise_i32_pairs_3x3_s2_neon,
-     .cost = {0.5f, 43.0f, 6.9f}},
+     .cost = {0.5f, 43.0f, 6.9f}, .i16_codes = oaq_depthwise_codes_3x3_s2_neon},
     {5, 5, 1, oaq_depthwise_i16_5x5_s1_neon, oaq_depthwise_i32_pairs_5x5_s1_neon,
-     .cost = {0.5f, 85.5f, 5.8f}},
+     .cost = {0.5f, 85.5f, 5.8f}, .i16_codes = oaq_depthwise_codes_5x5_s1_neon},
     {5, 5, 2, oaq_depthwise_i16_5x5_s2_neon, oaq_depthwise_i32_pairs_5x5_s2_neon,
-     .cost = {0.5f, 92.5f, 6.1f}},
+     .cost = {0.5f, 92.5f, 6.1f}, .i16_codes = oaq_depthwise_codes_5x5_s2_neon},
 };
 
 const OaqDepthwise oaq_depthwise_neon = {
