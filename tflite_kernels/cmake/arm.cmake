@@ -39,7 +39,14 @@ endif()
 if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
   enable_language(ASM)
   target_compile_definitions(oaq PRIVATE OAQ_ASSEMBLY)
-  target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c)
+  target_sources(oaq PRIVATE core/aarch64/depthwise_a53.c core/aarch64/depthwise_codes_3x3.c
+                             core/aarch64/gemm_i16_c8_4x4.c)
+  foreach(stride 1 2)
+    target_sources(oaq PRIVATE core/aarch64/depthwise_codes_3x3_s${stride}.S)
+    set_source_files_properties(
+      core/aarch64/depthwise_codes_3x3_s${stride}.S
+      PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/depthwise_codes_3x3.inc)
+  endforeach()
   foreach(core a53 a55 a72)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)
   endforeach()

@@ -76,7 +76,7 @@ static const OaqKernels kOutOfOrder = {
                                      .part_macs = 100 * 1000,                            \
                                      .gemms = k##Core##Gemms,                            \
                                      .num_gemms = 1,                                     \
-                                     .depthwise = &oaq_depthwise_neon,                   \
+                                     .depthwise = &oaq_depthwise_a53,                    \
                                      .output = oaq_output_neon}
 
 OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
