@@ -131,6 +131,8 @@ static void check_op(const OaqKernels* kernels, Random* random, int32_t size, in
   OaqMultiplier multipliers[2 * OAQ_MAX_TILE_CHANNELS];
   for (size_t c = 0; c < channels; ++c) {
     multipliers[c] = (OaqMultiplier){stage.multipliers[c], -1 - stage.shifts[c]};
+    // A tile with a left shift among others without.
+    if (c == 20 && random_int(random, 0, 1)) multipliers[c].shift = random_int(random, 0, 2);
   }
   OaqWindow window = {.filter = size, .stride = stride, .dilation = 1};
   window.padding = OAQ_PADDING_SAME;
