@@ -25,12 +25,15 @@ oaq_add_kernels("${OAQ_NEON_FLAGS}"
   core/neon/gemm_i32_c8_${OAQ_NEON_TILE}_neon.c
   core/neon/gemm_i32_pairs_c8_${OAQ_NEON_TILE}_neon.c
   core/neon/output_neon.c)
-foreach(name i16 i16_3x3 i16_5x5 codes_3x3 codes_5x5 i32 i32_pairs i32_pairs_3x3 i32_pairs_5x5 copy)
+foreach(name i16 i16_3x3 i16_5x5 i32 i32_pairs i32_pairs_3x3 i32_pairs_5x5 copy)
   oaq_add_kernels("${OAQ_NEON_FLAGS}" core/neon/depthwise_${name}_neon.c)
 endforeach()
 target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+  # With 16 registers they would spill what sums through memory cost.
+  oaq_add_kernels("${OAQ_NEON_FLAGS}" core/neon/depthwise_clamp_neon.c
+                  core/neon/depthwise_codes_3x3_neon.c core/neon/depthwise_codes_5x5_neon.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
 endif()
 

@@ -22,43 +22,52 @@ enum { kOutputs = 4 };
 
 typedef void (*Codes)(const OaqDepthwiseCodes3x3* call);
 
-// What the assembly has no kernels for: few columns, and activations that clamp to other codes.
-static bool is_rare(size_t columns, const OaqRequantize* requantize, bool is_signed) {
-  if (columns < kOutputs) return true;
-  if (is_signed) return requantize->lo != INT8_MIN || requantize->hi != INT8_MAX;
-  return requantize->lo != requantize->zero_point;
+// False for columns too few.
+static bool run(const Codes kernels[2][2], size_t columns, const OaqDrains* drains,
+                const void* const* rows, const int8_t* b, const int32_t* bias,
+                const OaqOutputStage* stage, size_t channel, int8_t* out, size_t out_stride) {
+  assert(drains->num_blocks == 1);
+  if (columns < kOutputs) return false;
+  const OaqRequantize* requantize = &stage->requantize;
+  const OaqDepthwiseCodes3x3 call = {.rows = {rows[0], rows[1], rows[2]},
+                                     .after_four = columns - kOutputs,
+                                     .weights = b,
+                                     .bias = bias,
+                                     .multipliers = stage->multipliers + channel,
+                                     .shifts = stage->shifts + channel,
+                                     .out = out,
+                                     .out_stride = out_stride,
+                                     .zero_point = requantize->zero_point,
+                                     .width = requantize->hi - requantize->zero_point,
+                                     .start = drains->start};
+  const bool is_signed = requantize->lo != requantize->zero_point;
+  kernels[is_signed][drains->start != NULL](&call);
+  if (is_signed) oaq_depthwise_clamp_neon(columns, stage, out, out_stride);
+  return true;
 }
 
-#define OAQ_DEFINE_CODES(stride)                                                              \
-  void oaq_depthwise_codes_3x3_s##stride##_a53(                                               \
-      size_t columns, const OaqDrains* drains, const void* const* rows, size_t column_stride, \
-      const int8_t* b, const int32_t* bias, const OaqOutputStage* stage, size_t channel,      \
-      int8_t* out, size_t out_stride) {                                                       \
-    static const Codes kCodes[2][2] = {                                                       \
-        {oaq_depthwise_codes_3x3_s##stride, oaq_depthwise_codes_3x3_s##stride##_start},       \
-        {oaq_depthwise_codes_3x3_s##stride##_signed,                                          \
-         oaq_depthwise_codes_3x3_s##stride##_signed_start}};                                  \
-    assert(drains->num_blocks == 1);                                                          \
-    const OaqRequantize* requantize = &stage->requantize;                                     \
-    const bool is_signed = oaq_output_stage_is_signed(stage);                                 \
-    if (is_rare(columns, requantize, is_signed)) {                                            \
-      oaq_depthwise_codes_3x3_s##stride##_neon(columns, drains, rows, column_stride, b, bias, \
-                                               stage, channel, out, out_stride);              \
-      return;                                                                                 \
-    }                                                                                         \
-    const OaqDepthwiseCodes3x3 call = {.rows = {rows[0], rows[1], rows[2]},                   \
-                                       .after_four = columns - kOutputs,                      \
-                                       .weights = b,                                          \
-                                       .bias = bias,                                          \
-                                       .multipliers = stage->multipliers + channel,           \
-                                       .shifts = stage->shifts + channel,                     \
-                                       .out = out,                                            \
-                                       .out_stride = out_stride,                              \
-                                       .zero_point = requantize->zero_point,                  \
-                                       .width = requantize->hi - requantize->zero_point,      \
-                                       .start = drains->start};                               \
-    kCodes[is_signed][drains->start != NULL](&call);                                          \
+void oaq_depthwise_codes_3x3_s1_a53(size_t columns, const OaqDrains* drains,
+                                    const void* const* rows, size_t column_stride, const int8_t* b,
+                                    const int32_t* bias, const OaqOutputStage* stage,
+                                    size_t channel, int8_t* out, size_t out_stride) {
+  static const Codes kKernels[2][2] = {
+      {oaq_depthwise_codes_3x3_s1, oaq_depthwise_codes_3x3_s1_start},
+      {oaq_depthwise_codes_3x3_s1_signed, oaq_depthwise_codes_3x3_s1_signed_start}};
+  if (!run(kKernels, columns, drains, rows, b, bias, stage, channel, out, out_stride)) {
+    oaq_depthwise_codes_3x3_s1_neon(columns, drains, rows, column_stride, b, bias, stage, channel,
+                                    out, out_stride);
   }
+}
 
-OAQ_DEFINE_CODES(1)
-OAQ_DEFINE_CODES(2)
+void oaq_depthwise_codes_3x3_s2_a53(size_t columns, const OaqDrains* drains,
+                                    const void* const* rows, size_t column_stride, const int8_t* b,
+                                    const int32_t* bias, const OaqOutputStage* stage,
+                                    size_t channel, int8_t* out, size_t out_stride) {
+  static const Codes kKernels[2][2] = {
+      {oaq_depthwise_codes_3x3_s2, oaq_depthwise_codes_3x3_s2_start},
+      {oaq_depthwise_codes_3x3_s2_signed, oaq_depthwise_codes_3x3_s2_signed_start}};
+  if (!run(kKernels, columns, drains, rows, b, bias, stage, channel, out, out_stride)) {
+    oaq_depthwise_codes_3x3_s2_neon(columns, drains, rows, column_stride, b, bias, stage, channel,
+                                    out, out_stride);
+  }
+}

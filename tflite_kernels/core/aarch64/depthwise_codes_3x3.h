@@ -19,8 +19,8 @@ typedef struct OaqDepthwiseCodes3x3 {
   const int16_t* start;       // of kernels with start values
 } OaqDepthwiseCodes3x3;
 
-// By whether stages are signed and there are start values. Signed ones clamp to nothing but what
-// int8 holds; the least code of others is the zero point.
+// By whether stages are signed and there are start values. Signed ones are left to be clamped; the
+// least code of others is the zero point.
 void oaq_depthwise_codes_3x3_s1(const OaqDepthwiseCodes3x3* call);
 void oaq_depthwise_codes_3x3_s1_signed(const OaqDepthwiseCodes3x3* call);
 void oaq_depthwise_codes_3x3_s1_start(const OaqDepthwiseCodes3x3* call);

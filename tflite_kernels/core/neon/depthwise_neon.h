@@ -59,4 +59,8 @@ void oaq_depthwise_i32_pairs_5x5_s2_neon(size_t columns, size_t steps, const voi
                                          size_t column_stride, const void* b, const int32_t* bias,
                                          int32_t* acc);
 
+// Clamps a tile's codes, for kernels that have no registers for an activation that few models have.
+void oaq_depthwise_clamp_neon(size_t columns, const OaqOutputStage* stage, int8_t* out,
+                              size_t out_stride);
+
 #endif  // OAQ_CORE_NEON_DEPTHWISE_NEON_H_

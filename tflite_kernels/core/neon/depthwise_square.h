@@ -2,10 +2,8 @@
 #ifndef OAQ_CORE_NEON_DEPTHWISE_SQUARE_H_
 #define OAQ_CORE_NEON_DEPTHWISE_SQUARE_H_
 
-#include <assert.h>
 #include <stdbool.h>
 
-#include "core/kernels.h"
 #include "core/neon/depthwise_lanes.h"
 #include "core/neon/requantize_neon.h"
 
@@ -100,7 +98,7 @@ typedef struct Results {
 OAQ_INLINE int16x8_t requantize(Wide sums, const Results* results, bool is_signed) {
   const Limits* limits = &results->limits;
   return narrow_scaled(scale(sums.low, &results->low, limits, false, is_signed),
-                       scale(sums.high, &results->high, limits, false, is_signed), limits, false);
+                       scale(sums.high, &results->high, limits, false, is_signed));
 }
 
 // A pair of outputs n and n + 1, or n alone.
@@ -109,11 +107,11 @@ OAQ_INLINE void store_codes(size_t count, size_t n, const Wide sums[kMostColumns
   int8_t* to = results->codes + (column + n) * results->codes_stride;
   const int16x8_t first = requantize(sums[n], results, is_signed);
   if (count == 1) {
-    vst1_s8(to, vget_low_s8(narrow_to_codes(first, first, &results->limits)));
+    vst1_s8(to, vget_low_s8(narrow_plain(first, first, &results->limits, is_signed)));
     return;
   }
   const int16x8_t second = requantize(sums[n + 1], results, is_signed);
-  const int8x16_t codes = narrow_to_codes(first, second, &results->limits);
+  const int8x16_t codes = narrow_plain(first, second, &results->limits, is_signed);
   vst1_s8(to, vget_low_s8(codes));
   vst1_s8(to + results->codes_stride, vget_high_s8(codes));
 }
@@ -192,50 +190,5 @@ OAQ_INLINE void square(size_t side, size_t stride, size_t depth, size_t columns,
     square_half(side, stride, depth, channel, columns, start, rows, b, bias, kSums, &results);
   }
 }
-
-OAQ_INLINE void square_codes(size_t side, size_t stride, size_t columns, const int16_t* start,
-                             const void* const* rows, const int8_t* b, const int32_t* bias,
-                             const OaqOutputStage* stage, size_t first_channel, int8_t* out,
-                             size_t out_stride, Ending ending) {
-  for (size_t channel = 0; channel < kTile; channel += kHalf) {
-    const Results results = {.codes = out + channel,
-                             .codes_stride = out_stride,
-                             .low = load_multipliers(stage, first_channel + channel, false),
-                             .high = load_multipliers(stage, first_channel + channel + 4, false),
-                             .limits = load_limits(stage)};
-    square_half(side, stride, kNeverDrained, channel, columns, start, rows, b, bias, ending,
-                &results);
-  }
-}
-
-// A kernel, of a filter's side and stride. Each of its variants is a function of its own, so that
-// compilers give each its registers.
-#define OAQ_DEFINE_CODES(side, stride)                                                        \
-  OAQ_CODES_VARIANT(codes_s##stride, side, stride, NULL, kCodes)                              \
-  OAQ_CODES_VARIANT(codes_signed_s##stride, side, stride, NULL, kSignedCodes)                 \
-  OAQ_CODES_VARIANT(codes_start_s##stride, side, stride, drains->start, kCodes)               \
-  OAQ_CODES_VARIANT(codes_start_signed_s##stride, side, stride, drains->start, kSignedCodes)  \
-  void oaq_depthwise_codes_##side##x##side##_s##stride##_neon(                                \
-      size_t columns, const OaqDrains* drains, const void* const* rows, size_t column_stride, \
-      const int8_t* b, const int32_t* bias, const OaqOutputStage* stage, size_t channel,      \
-      int8_t* out, size_t out_stride) {                                                       \
-    static const OaqDepthwiseI16Codes kKernels[2][2] = {                                      \
-        {codes_s##stride, codes_signed_s##stride},                                            \
-        {codes_start_s##stride, codes_start_signed_s##stride}};                               \
-    kKernels[drains->start != NULL][oaq_output_stage_is_signed(stage)](                       \
-        columns, drains, rows, column_stride, b, bias, stage, channel, out, out_stride);      \
-  }
-
-#define OAQ_CODES_VARIANT(name, side, stride, start, ending)                                   \
-  OAQ_NOINLINE void name(size_t columns, const OaqDrains* drains, const void* const* rows,     \
-                         size_t column_stride, const int8_t* b, const int32_t* bias,           \
-                         const OaqOutputStage* stage, size_t channel, int8_t* out,             \
-                         size_t out_stride) {                                                  \
-    assert(drains->num_blocks == 1);                                                           \
-    (void)drains;                                                                              \
-    (void)column_stride;                                                                       \
-    square_codes(side, stride, columns, start, rows, b, bias, stage, channel, out, out_stride, \
-                 ending);                                                                      \
-  }
 
 #endif  // OAQ_CORE_NEON_DEPTHWISE_SQUARE_H_

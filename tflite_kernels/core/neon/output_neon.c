@@ -13,8 +13,11 @@ OAQ_INLINE int8x16_t codes_of(const int32_t* const acc[4], const Multipliers* co
   for (size_t i = 0; i < 4; ++i) {
     scaled[i] = scale(vld1q_s32(acc[i]), channels[i], limits, general, is_signed);
   }
-  return narrow_to_codes(narrow_scaled(scaled[0], scaled[1], limits, general),
-                         narrow_scaled(scaled[2], scaled[3], limits, general), limits);
+  const int16x8_t low = narrow_scaled(scaled[0], scaled[1]);
+  const int16x8_t high = narrow_scaled(scaled[2], scaled[3]);
+  if (general) return clamp_codes(narrow_words(low, high), limits);
+  const int8x16_t codes = narrow_plain(low, high, limits, is_signed);
+  return is_signed ? clamp_codes(codes, limits) : codes;
 }
 
 typedef struct Rows {
@@ -137,7 +140,8 @@ void oaq_output_neon(const OaqOutputStage* stage, size_t first_channel, size_t c
   if (stage->multipliers != NULL) {
     static const OaqOutput kKernels[2][2] = {{output_plain, output_plain_signed},
                                              {output_general, output_general_signed}};
-    kernel = kKernels[stage->left_shifts != NULL][oaq_output_stage_is_signed(stage)];
+    const bool general = stage->left_shifts != NULL;
+    kernel = kKernels[general][general ? oaq_output_stage_is_signed(stage) : needs_signed(stage)];
   }
   kernel(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
 }

@@ -34,16 +34,26 @@ OAQ_INLINE Multipliers load_multipliers(const OaqOutputStage* stage, size_t chan
   return channels;
 }
 
+// Whether a plain stage needs more than kernels that are not signed do.
+OAQ_INLINE bool needs_signed(const OaqOutputStage* stage) {
+  return stage->requantize.lo != stage->requantize.zero_point;
+}
+
 typedef struct Limits {
   int32x4_t zero_point;
-  int16x8_t zero_point16;  // for stages that are not general
+  int16x8_t zero_point16;
   int8x16_t lo, hi;
+  uint8x16_t zero_point8, width;  // hi less the zero point
 } Limits;
 
 OAQ_INLINE Limits load_limits(const OaqOutputStage* stage) {
-  return (Limits){
-      vdupq_n_s32(stage->requantize.zero_point), vdupq_n_s16((int16_t)stage->requantize.zero_point),
-      vdupq_n_s8((int8_t)stage->requantize.lo), vdupq_n_s8((int8_t)stage->requantize.hi)};
+  const OaqRequantize* requantize = &stage->requantize;
+  return (Limits){vdupq_n_s32(requantize->zero_point),
+                  vdupq_n_s16((int16_t)requantize->zero_point),
+                  vdupq_n_s8((int8_t)requantize->lo),
+                  vdupq_n_s8((int8_t)requantize->hi),
+                  vdupq_n_u8((uint8_t)requantize->zero_point),
+                  vdupq_n_u8((uint8_t)(requantize->hi - requantize->zero_point))};
 }
 
 // Scaled sums of four channels; without the zero point, unless `general`: its addition wraps in the
@@ -63,22 +73,38 @@ OAQ_INLINE int32x4_t scale(int32x4_t sums, const Multipliers* channels, const Li
 }
 
 // Saturation anywhere ends at the limits, which int8 codes clamp to anyway.
-OAQ_INLINE int16x8_t narrow_scaled(int32x4_t low, int32x4_t high, const Limits* limits,
-                                   bool general) {
+OAQ_INLINE int16x8_t narrow_scaled(int32x4_t low, int32x4_t high) {
 #ifdef __aarch64__
-  const int16x8_t words = vqmovn_high_s32(vqmovn_s32(low), high);
+  return vqmovn_high_s32(vqmovn_s32(low), high);
 #else
-  const int16x8_t words = vcombine_s16(vqmovn_s32(low), vqmovn_s32(high));
+  return vcombine_s16(vqmovn_s32(low), vqmovn_s32(high));
 #endif
-  return general ? words : vqaddq_s16(words, limits->zero_point16);
 }
 
-OAQ_INLINE int8x16_t narrow_to_codes(int16x8_t low, int16x8_t high, const Limits* limits) {
+OAQ_INLINE int8x16_t narrow_words(int16x8_t low, int16x8_t high) {
 #ifdef __aarch64__
-  const int8x16_t codes = vqmovn_high_s16(vqmovn_s16(low), high);
+  return vqmovn_high_s16(vqmovn_s16(low), high);
 #else
-  const int8x16_t codes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
+  return vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
 #endif
+}
+
+// Of plain stages; those that are signed are left to be clamped.
+OAQ_INLINE int8x16_t narrow_plain(int16x8_t low, int16x8_t high, const Limits* limits,
+                                  bool is_signed) {
+  if (is_signed) {
+    return narrow_words(vqaddq_s16(low, limits->zero_point16),
+                        vqaddq_s16(high, limits->zero_point16));
+  }
+#ifdef __aarch64__
+  const uint8x16_t above = vqmovun_high_s16(vqmovun_s16(low), high);
+#else
+  const uint8x16_t above = vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+#endif
+  return vreinterpretq_s8_u8(vaddq_u8(vminq_u8(above, limits->width), limits->zero_point8));
+}
+
+OAQ_INLINE int8x16_t clamp_codes(int8x16_t codes, const Limits* limits) {
   return vminq_s8(vmaxq_s8(codes, limits->lo), limits->hi);
 }
 
