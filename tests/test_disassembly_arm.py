@@ -53,11 +53,13 @@ def kernels(tile: str) -> list[str]:
         for path in sorted(folder.glob("gemm_*.c"))
         if any(name in path.name for name in tiles)
     ]
-    return names + [
-        path.name
-        for path in sorted(folder.glob("depthwise_*_neon.c"))
-        if path.name != "depthwise_copy_neon.c"
-    ]
+    # Neither multiplies.
+    others = {"depthwise_copy_neon.c", "depthwise_clamp_neon.c"}
+    depthwise = [path.name for path in sorted(folder.glob("depthwise_*_neon.c"))]
+    if tile != "4x4":
+        # Kernels that end in codes are for 32 registers.
+        depthwise = [name for name in depthwise if not name.startswith("depthwise_codes_")]
+    return names + [name for name in depthwise if name not in others]
 
 
 def target_of(jump: Instruction) -> int | None:

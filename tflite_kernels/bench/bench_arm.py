@@ -83,6 +83,25 @@ LOOPS = (
         for size in ("3x3", "5x5")
         for stride in (1, 2)
     ),
+    # The output stage included; networks take the loops above, and an estimate of it.
+    *(
+        Named(
+            f"depthwise 3x3 into codes, stride {stride}, {core}",
+            source,
+            function,
+            1,
+            f"depthwise_codes_3x3_s{stride} of {core}",
+        )
+        for stride in (1, 2)
+        for core, source, function in (
+            ("neon", "neon/depthwise_codes_3x3_neon.c", f"codes_s{stride}"),
+            (
+                "a53",
+                f"aarch64/depthwise_codes_3x3_s{stride}.S",
+                f"oaq_depthwise_codes_3x3_s{stride}",
+            ),
+        )
+    ),
     Named("depthwise", "neon/depthwise_i16_neon.c", "oaq_depthwise_i16_neon", 1, "depthwise"),
 )
 """A loop that a build does not have is named and left out."""

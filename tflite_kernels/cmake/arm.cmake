@@ -31,6 +31,9 @@ endforeach()
 target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+  # With 16 registers they would spill what sums through memory cost.
+  oaq_add_kernels("${OAQ_NEON_FLAGS}" core/neon/depthwise_clamp_neon.c
+                  core/neon/depthwise_codes_3x3_neon.c core/neon/depthwise_codes_5x5_neon.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm" core/neon/gemm_i32_c8_8x8_i8mm.c)
 endif()
@@ -40,7 +43,15 @@ endif()
 if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
   enable_language(ASM)
   target_compile_definitions(oaq PRIVATE OAQ_ASSEMBLY)
-  target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c core/aarch64/gemm_i16_broadcast_4x16.c)
+  target_sources(oaq PRIVATE core/aarch64/depthwise_a53.c core/aarch64/depthwise_codes_3x3.c
+                             core/aarch64/gemm_i16_broadcast_4x16.c
+                             core/aarch64/gemm_i16_c8_4x4.c)
+  foreach(stride 1 2)
+    target_sources(oaq PRIVATE core/aarch64/depthwise_codes_3x3_s${stride}.S)
+    set_source_files_properties(
+      core/aarch64/depthwise_codes_3x3_s${stride}.S
+      PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/depthwise_codes_3x3.inc)
+  endforeach()
   foreach(core a53 a55 a72)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)
   endforeach()

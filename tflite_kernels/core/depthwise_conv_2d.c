@@ -273,7 +273,16 @@ typedef struct Channels {
   size_t first, count;
   const OaqDepthwiseForm* form;
   bool wide;
+  OaqDepthwiseI16Codes codes;  // the kernel that ends in the output stage, NULL where none does
 } Channels;
+
+// Output columns [first, first + count), and the columns under the filter: `before` and `after` of
+// padding, and `inside` from column x of the image on.
+typedef struct Segment {
+  size_t first, count;
+  size_t before, inside, after;
+  size_t x;
+} Segment;
 
 typedef struct Run {
   const OaqDepthwiseConv2d* op;
@@ -316,41 +325,33 @@ static void copy_pixels(const Run* run, const Channels* channels, size_t columns
   }
 }
 
-// `columns` of row y of the image, from column x on; either may begin before it or end behind it.
-static void copy_row(const Run* run, const Channels* channels, const int8_t* image, int64_t y,
-                     int64_t x, size_t columns, char* out) {
-  const OaqDepthwiseConv2d* op = run->op;
-  const OaqDepthwiseForm* form = channels->form;
-  const int64_t count = (int64_t)columns;
-  const int64_t before = x < 0 ? (-x < count ? -x : count) : 0;
-  const int64_t over = x + count - op->input_width;
-  const int64_t after = over > 0 ? (over < count - before ? over : count - before) : 0;
-  const size_t inside = (size_t)(count - before - after);
-  if (before > 0) form->copy((size_t)before, op->padding, 0, op->packed.shift, out);
-  out += (size_t)before * form->pixel;
-  if (inside > 0) {
-    const int64_t first = y * op->input_width + x + before;
-    copy_pixels(run, channels, inside, image + (size_t)first * op->params.input_channels, out);
-  }
-  out += inside * form->pixel;
-  if (after > 0) form->copy((size_t)after, op->padding, 0, op->packed.shift, out);
+static Segment find_segment(const OaqDepthwiseConv2d* op, size_t index) {
+  const OaqWindow* width = &op->params.width;
+  Segment segment = {.first = index * op->segment_columns};
+  segment.count = oaq_min_size(op->segment_columns, (size_t)op->output_width - segment.first);
+  const int64_t left = (int64_t)segment.first * width->stride - op->pad_left;
+  const int64_t under = (int64_t)(segment.count - 1) * width->stride +
+                        (int64_t)(width->filter - 1) * width->dilation + 1;
+  const int64_t before = left < 0 ? (-left < under ? -left : under) : 0;
+  const int64_t over = left + under - op->input_width;
+  const int64_t after = over > 0 ? (over < under - before ? over : under - before) : 0;
+  segment.before = (size_t)before;
+  segment.inside = (size_t)(under - before - after);
+  segment.after = (size_t)after;
+  segment.x = (size_t)(left + before);
+  return segment;
 }
 
-// Finds the rows under the filter of output row oy, from output column ox on, for `columns`
-// outputs; copies those that are not held yet.
-static void find_rows(const Run* run, const Channels* channels, const int8_t* image, size_t oy,
-                      size_t ox, size_t columns, const OaqDepthwiseScratch* scratch) {
+// Finds the rows under the filter of output row oy; copies those that are not held yet.
+static void find_rows(const Run* run, const Channels* channels, const Segment* segment,
+                      const int8_t* image, size_t oy, const OaqDepthwiseScratch* scratch) {
   const OaqDepthwiseConv2d* op = run->op;
   const OaqDepthwiseConv2dParams* params = &op->params;
   const size_t height = (size_t)params->height.filter;
   const int64_t top = (int64_t)oy * params->height.stride - op->pad_top;
-  const int64_t left = (int64_t)ox * params->width.stride - op->pad_left;
-  const size_t columns_under = (columns - 1) * (size_t)params->width.stride +
-                               ((size_t)params->width.filter - 1) * (size_t)params->width.dilation +
-                               1;
   // Rows under one filter never share a place, for they are a dilation apart.
   const int64_t dilation = params->height.dilation;
-  size_t place = top > 0 ? (size_t)((uint32_t)top / (uint32_t)dilation) % height : 0;
+  size_t place = top > 0 ? (uint32_t)top / (uint32_t)dilation % (uint32_t)height : 0;
   int64_t y = top;
   for (size_t i = 0; i < height; ++i, y += dilation) {
     if (y < 0 || y >= op->input_height) {
@@ -359,7 +360,11 @@ static void find_rows(const Run* run, const Channels* channels, const int8_t* im
     }
     char* row = scratch->rows + place * op->row_size;
     if (scratch->held[place] != y) {
-      copy_row(run, channels, image, y, left, columns_under, row);
+      if (segment->inside > 0) {
+        const size_t first = (size_t)y * (size_t)op->input_width + segment->x;
+        copy_pixels(run, channels, segment->inside, image + first * params->input_channels,
+                    row + segment->before * channels->form->pixel);
+      }
       scratch->held[place] = y;
     }
     scratch->under[i] = row;
@@ -382,6 +387,19 @@ static void find_taps(const OaqDepthwiseConv2d* op, const Channels* channels,
 
 static void forget_rows(const OaqDepthwiseConv2d* op, const OaqDepthwiseScratch* scratch) {
   for (size_t i = 0; i < (size_t)op->params.height.filter; ++i) scratch->held[i] = -1;
+}
+
+// Of the places that rows are copied to: the copies of a segment leave it as it is.
+static void pad_rows(const OaqDepthwiseConv2d* op, const Channels* channels, const Segment* segment,
+                     const OaqDepthwiseScratch* scratch) {
+  const OaqDepthwiseForm* form = channels->form;
+  const int32_t shift = op->packed.shift;
+  for (size_t i = 0; i < (size_t)op->params.height.filter; ++i) {
+    char* row = scratch->rows + i * op->row_size;
+    char* behind = row + (segment->before + segment->inside) * form->pixel;
+    if (segment->before > 0) form->copy(segment->before, op->padding, 0, shift, row);
+    if (segment->after > 0) form->copy(segment->after, op->padding, 0, shift, behind);
+  }
 }
 
 // For the rows that were found.
@@ -409,21 +427,13 @@ static void multiply(const OaqDepthwiseConv2d* op, const OaqTile* tile, const Ch
   }
 }
 
-// The same into codes, without sums in memory; false where there is no kernel for that.
-static bool multiply_into_codes(const OaqDepthwiseConv2d* op, const OaqTile* tile,
-                                const Channels* channels, size_t columns,
-                                const OaqDepthwiseScratch* scratch, int8_t* output) {
-  const OaqPacked* packed = &op->packed;
-  if (op->filter == NULL || op->filter->i16_codes == NULL || tile->drains.num_blocks != 1 ||
-      channels->count != packed->layout->channels_per_tile ||
-      !oaq_output_stage_is_plain(&op->stage)) {
-    return false;
-  }
-  op->filter->i16_codes(columns, &tile->drains, scratch->under,
-                        (size_t)op->params.width.stride * channels->form->pixel, tile->weights,
-                        packed->bias_int16 + channels->first, &op->stage, channels->first, output,
-                        packed->channels);
-  return true;
+// The kernel for the same into codes, without sums in memory; NULL where there is none.
+static OaqDepthwiseI16Codes find_codes(const OaqDepthwiseConv2d* op, const OaqTile* tile,
+                                       const Channels* channels) {
+  const bool fits = op->filter != NULL && tile->int16 && tile->drains.num_blocks == 1 &&
+                    channels->count == op->packed.layout->channels_per_tile &&
+                    oaq_output_stage_is_plain_for(&op->stage, channels->first, channels->count);
+  return fits ? op->filter->i16_codes : NULL;
 }
 
 // The codes under the filter at one output position, less the shift, as [taps][channels of a tile].
@@ -466,61 +476,71 @@ static void multiply_gathered(const OaqDepthwiseConv2d* op, const OaqTile* tile,
   }
 }
 
-// The outputs of tile `index` from row oy, column ox of an image on.
-static void run_columns(const Run* run, const Channels* channels, size_t index, const int8_t* image,
-                        size_t oy, size_t ox, size_t columns, const OaqDepthwiseScratch* scratch,
-                        int8_t* output) {
+// The outputs of tile `index` in row oy of an image.
+static void run_columns(const Run* run, const Channels* channels, const Segment* segment,
+                        size_t index, const int8_t* image, size_t oy,
+                        const OaqDepthwiseScratch* scratch, int8_t* output) {
   const OaqDepthwiseConv2d* op = run->op;
   const OaqTile* tile = &op->packed.tiles[index];
   const size_t per_tile = op->packed.layout->channels_per_tile;
+  const size_t columns = segment->count;
   const bool int16 = tile->int16 && !run->any_codes;
   _Alignas(64) int32_t acc[OAQ_DEPTHWISE_COLUMNS * OAQ_MAX_TILE_CHANNELS];
   if (op->scattered || (tile->int16 && run->any_codes && op->kernels->depthwise->shifted)) {
     for (size_t n = 0; n < columns; ++n) {
-      gather(op, channels, image, oy, ox + n, scratch->codes);
+      gather(op, channels, image, oy, segment->first + n, scratch->codes);
       multiply_gathered(op, tile, channels, scratch->codes, acc + n * per_tile);
     }
   } else {
 #ifdef OAQ_COUNT_OVERFLOWS
     for (size_t n = 0; int16 && n < columns; ++n) {
-      gather(op, channels, image, oy, ox + n, scratch->codes);
+      gather(op, channels, image, oy, segment->first + n, scratch->codes);
       oaq_count_depthwise(op->packed.layout, &tile->drains, scratch->codes, tile->weights);
     }
 #endif
-    find_rows(run, channels, image, oy, ox, columns, scratch);
-    if (int16 &&
-        multiply_into_codes(op, tile, channels, columns, scratch, output + channels->first)) {
+    find_rows(run, channels, segment, image, oy, scratch);
+    if (int16 && channels->codes != NULL) {
+      channels->codes(columns, &tile->drains, scratch->under,
+                      (size_t)op->params.width.stride * channels->form->pixel, tile->weights,
+                      op->packed.bias_int16 + channels->first, &op->stage, channels->first, output,
+                      op->packed.channels);
       return;
     }
     multiply(op, tile, channels, int16, columns, scratch, acc);
   }
-  op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile,
-                      output + channels->first, op->packed.channels);
+  op->kernels->output(&op->stage, channels->first, channels->count, columns, acc, per_tile, output,
+                      op->packed.channels);
 }
 
 // Tile `index` of one segment of the output's rows [first, end), counted over all images.
-static void run_rows(const Run* run, size_t index, size_t segment, size_t first, size_t end,
+static void run_rows(const Run* run, size_t index, size_t number, size_t first, size_t end,
                      const OaqDepthwiseScratch* scratch) {
   const OaqDepthwiseConv2d* op = run->op;
   const OaqDepthwise* depthwise = op->kernels->depthwise;
+  const OaqTile* tile = &op->packed.tiles[index];
   const size_t per_tile = op->packed.layout->channels_per_tile;
-  const bool wide = op->packed.tiles[index].wide;
-  const Channels channels = {
-      .first = index * per_tile,
-      .count = oaq_min_size(per_tile, op->packed.channels - index * per_tile),
-      .form = wide ? &depthwise->wide_form : &depthwise->form,
-      .wide = wide};
+  Channels channels = {.first = index * per_tile,
+                       .count = oaq_min_size(per_tile, op->packed.channels - index * per_tile),
+                       .form = tile->wide ? &depthwise->wide_form : &depthwise->form,
+                       .wide = tile->wide};
+  channels.codes = find_codes(op, tile, &channels);
+  const Segment segment = find_segment(op, number);
   const size_t height = (size_t)op->output_height;
-  const size_t width = (size_t)op->output_width;
-  const size_t ox = segment * op->segment_columns;
-  const size_t columns = oaq_min_size(op->segment_columns, width - ox);
   const size_t image_size =
       (size_t)op->input_height * (size_t)op->input_width * op->params.input_channels;
+  const size_t row_size = (size_t)op->output_width * op->packed.channels;
+  const int8_t* image = run->input + first / height * image_size;
+  int8_t* output = run->output + first * row_size + segment.first * op->packed.channels;
+  size_t oy = first % height;
   forget_rows(op, scratch);
-  for (size_t row = first; row < end; ++row) {
-    if (row % height == 0) forget_rows(op, scratch);
-    run_columns(run, &channels, index, run->input + row / height * image_size, row % height, ox,
-                columns, scratch, run->output + (row * width + ox) * op->packed.channels);
+  if (!op->scattered) pad_rows(op, &channels, &segment, scratch);
+  for (size_t row = first; row < end; ++row, output += row_size) {
+    run_columns(run, &channels, &segment, index, image, oy, scratch, output + channels.first);
+    if (++oy == height) {
+      oy = 0;
+      image += image_size;
+      forget_rows(op, scratch);
+    }
   }
 }
 

@@ -108,7 +108,8 @@ typedef void (*OaqDepthwiseI16)(size_t columns, const OaqDrains* drains, const v
                                 size_t column_stride, const int8_t* b, const int32_t* bias,
                                 int32_t* acc);
 
-// The same and the output stage at once, as OaqGemmI16Codes has it.
+// The same and the output stage at once, as OaqGemmI16Codes has it; the stage has to be plain for
+// the tile's channels alone.
 typedef void (*OaqDepthwiseI16Codes)(size_t columns, const OaqDrains* drains,
                                      const void* const* taps, size_t column_stride, const int8_t* b,
                                      const int32_t* bias, const OaqOutputStage* stage,

@@ -49,6 +49,16 @@ static inline bool oaq_output_stage_is_plain(const OaqOutputStage* stage) {
   return stage->multipliers != NULL && stage->left_shifts == NULL;
 }
 
+// Whether it is that for some of its channels.
+static inline bool oaq_output_stage_is_plain_for(const OaqOutputStage* stage, size_t first_channel,
+                                                 size_t channels) {
+  bool plain = stage->multipliers != NULL;
+  for (size_t c = 0; stage->doublings != NULL && c < channels; ++c) {
+    plain = plain && stage->doublings[first_channel + c] == 0;
+  }
+  return plain;
+}
+
 // One sum of channel `channel` into its code.
 int8_t oaq_output_code(const OaqOutputStage* stage, size_t channel, int32_t sum);
 

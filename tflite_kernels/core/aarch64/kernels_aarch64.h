@@ -40,4 +40,16 @@ OAQ_DECLARE_CORE(a72)
 
 #undef OAQ_DECLARE_CORE
 
+// DEPTHWISE_CONV_2D of filters that have kernels of their own; the rest is of NEON.
+extern const OaqDepthwise oaq_depthwise_a53;
+
+void oaq_depthwise_codes_3x3_s1_a53(size_t columns, const OaqDrains* drains,
+                                    const void* const* rows, size_t column_stride, const int8_t* b,
+                                    const int32_t* bias, const OaqOutputStage* stage,
+                                    size_t channel, int8_t* out, size_t out_stride);
+void oaq_depthwise_codes_3x3_s2_a53(size_t columns, const OaqDrains* drains,
+                                    const void* const* rows, size_t column_stride, const int8_t* b,
+                                    const int32_t* bias, const OaqOutputStage* stage,
+                                    size_t channel, int8_t* out, size_t out_stride);
+
 #endif  // OAQ_CORE_AARCH64_KERNELS_AARCH64_H_

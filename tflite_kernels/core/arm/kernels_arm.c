@@ -68,7 +68,7 @@ static const OaqKernels kOutOfOrder = {
 // Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm); a
 // drain of no levels with what a block adds to it; exact as above; what reducing exact sums and the
 // output stage of sums in memory take, less the output stage of sums in registers.
-#define OAQ_CORE(name, Name, core, other, found, step, drain, exact, end, more)            \
+#define OAQ_CORE(name, Name, core, other, filters, found, step, drain, exact, end, more)   \
   static const OaqGemm k##Name##Gemms[] = {{.layout = &oaq_layout_c8,                      \
                                             .rows = 4,                                     \
                                             .i16 = oaq_gemm_i16_c8_4x4_##core,             \
@@ -84,7 +84,7 @@ static const OaqKernels kOutOfOrder = {
                                      .gemms = k##Name##Gemms,                              \
                                      .num_gemms = 1,                                       \
                                      .broadcast = other,                                   \
-                                     .depthwise = &oaq_depthwise_neon,                     \
+                                     .depthwise = &oaq_depthwise_##filters,                \
                                      .output = oaq_output_neon}
 
 #define OAQ_BROADCAST(core, Core, step, drain, end)          \
@@ -99,9 +99,9 @@ static const OaqKernels kOutOfOrder = {
 OAQ_BROADCAST(a53, A53, 10.75f, 17.0f, 120.0f);
 OAQ_BROADCAST(a55, A55, 9.0f, 17.0f, 105.0f);
 
-OAQ_CORE(a53, A53, a53, &kA53Broadcast, NULL, 20.0f, 50.0f, 42.0f, 22.0f, 97.0f);
-OAQ_CORE(a55, A55, a55, &kA55Broadcast, NULL, 16.0f, 50.0f, 40.0f, 24.0f, 90.0f);
-OAQ_CORE(a72, A72, a72, NULL, NULL, 16.0f, 12.0f, 20.6f, 24.0f, 20.0f);
+OAQ_CORE(a53, A53, a53, &kA53Broadcast, a53, NULL, 20.0f, 50.0f, 42.0f, 22.0f, 97.0f);
+OAQ_CORE(a55, A55, a55, &kA55Broadcast, a53, NULL, 16.0f, 50.0f, 40.0f, 24.0f, 90.0f);
+OAQ_CORE(a72, A72, a72, NULL, neon, NULL, 16.0f, 12.0f, 20.6f, 24.0f, 20.0f);
 
 static const OaqKernels* of_kind(OaqArmKind kind) {
   return kind == OAQ_ARM_A72 ? &kA72 : kind == OAQ_ARM_A55 ? &kA55 : &kA53;
@@ -111,7 +111,7 @@ static const OaqGemm* c8_of_this_core(void) { return of_kind(oaq_arm_kind_of_thi
 
 // For chips of several kinds. The plan is A53's, whose costs take int16 for blocks of three steps
 // and more, as those of A55 and A72 do. No family is packed for in-order cores alone.
-OAQ_CORE(per_core, PerCore, a53, NULL, c8_of_this_core, 20.0f, 50.0f, 42.0f, 22.0f, 97.0f);
+OAQ_CORE(per_core, PerCore, a53, NULL, a53, c8_of_this_core, 20.0f, 50.0f, 42.0f, 22.0f, 97.0f);
 #endif
 
 #ifdef __aarch64__

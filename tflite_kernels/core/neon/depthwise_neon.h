@@ -25,6 +25,22 @@ void oaq_depthwise_i16_5x5_s1_neon(size_t columns, const OaqDrains* drains, cons
 void oaq_depthwise_i16_5x5_s2_neon(size_t columns, const OaqDrains* drains, const void* const* rows,
                                    size_t column_stride, const int8_t* b, const int32_t* bias,
                                    int32_t* acc);
+void oaq_depthwise_codes_3x3_s1_neon(size_t columns, const OaqDrains* drains,
+                                     const void* const* rows, size_t column_stride, const int8_t* b,
+                                     const int32_t* bias, const OaqOutputStage* stage,
+                                     size_t channel, int8_t* out, size_t out_stride);
+void oaq_depthwise_codes_3x3_s2_neon(size_t columns, const OaqDrains* drains,
+                                     const void* const* rows, size_t column_stride, const int8_t* b,
+                                     const int32_t* bias, const OaqOutputStage* stage,
+                                     size_t channel, int8_t* out, size_t out_stride);
+void oaq_depthwise_codes_5x5_s1_neon(size_t columns, const OaqDrains* drains,
+                                     const void* const* rows, size_t column_stride, const int8_t* b,
+                                     const int32_t* bias, const OaqOutputStage* stage,
+                                     size_t channel, int8_t* out, size_t out_stride);
+void oaq_depthwise_codes_5x5_s2_neon(size_t columns, const OaqDrains* drains,
+                                     const void* const* rows, size_t column_stride, const int8_t* b,
+                                     const int32_t* bias, const OaqOutputStage* stage,
+                                     size_t channel, int8_t* out, size_t out_stride);
 void oaq_depthwise_i32_neon(size_t columns, size_t steps, const void* const* taps,
                             size_t column_stride, const void* b, const int32_t* bias, int32_t* acc);
 void oaq_depthwise_i32_pairs_neon(size_t columns, size_t steps, const void* const* taps,
@@ -42,5 +58,9 @@ void oaq_depthwise_i32_pairs_5x5_s1_neon(size_t columns, size_t steps, const voi
 void oaq_depthwise_i32_pairs_5x5_s2_neon(size_t columns, size_t steps, const void* const* rows,
                                          size_t column_stride, const void* b, const int32_t* bias,
                                          int32_t* acc);
+
+// Clamps a tile's codes, for kernels that have no registers for an activation that few models have.
+void oaq_depthwise_clamp_neon(size_t columns, const OaqOutputStage* stage, int8_t* out,
+                              size_t out_stride);
 
 #endif  // OAQ_CORE_NEON_DEPTHWISE_NEON_H_
