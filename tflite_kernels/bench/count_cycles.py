@@ -25,9 +25,12 @@ from pathlib import Path
 import cycles
 import emulated_a53
 import parts
+import qemu_plugin
 import symbols
 from in_order import CORES
 from qemu_plugin import EmulatorError
+
+from oaq_keras.plan import Plan
 
 OURS = "oaq+xnnpack"
 THEIRS = "xnnpack"
@@ -85,6 +88,22 @@ def inference(programs: Programs, model: Path, mode: str) -> cycles.Executed:
             for runs in (2, 1)
         )
         return twice - once
+
+
+def plan(programs: Programs, model: Path) -> Plan:
+    """What our delegate decides for the model on the emulated core.
+
+    Raises:
+      EmulatorError: the program fails, or can't be run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        root.mkdir()
+        report = Path(folder) / "report"
+        command = [*programs.command(model, OURS, 1), "--json", str(report)]
+        qemu_plugin.execute([*emulated_a53.emulator(root), *command])
+        (mode,) = json.loads(report.read_text())["modes"]
+        return Plan.from_json(json.dumps(mode["plan"]))
 
 
 def row(mode: str, found: cycles.Executed, num_symbols: int) -> dict:

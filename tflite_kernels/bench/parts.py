@@ -14,6 +14,7 @@ from symbols import Place
 
 OURS = "liboaq_tflite.so"
 MULTIPLY = "multiply"
+EXACT = "exact sums"
 DRAIN = "drain"
 OUTPUT = "output stage"
 DEPTHWISE = "depthwise"
@@ -24,13 +25,15 @@ THEIR_DENSE = "XNNPACK's dense kernels"
 THEIR_DEPTHWISE = "XNNPACK's depthwise kernels"
 RUNTIME = "the rest of the runtime"
 SYSTEM = "C library and program"
-LAYERS = (MULTIPLY, DRAIN, OUTPUT, DEPTHWISE, ROWS, DRIVER, THEIR_DENSE, THEIR_DEPTHWISE)
+DENSE = (MULTIPLY, DRAIN, EXACT)
+LAYERS = (*DENSE, OUTPUT, DEPTHWISE, ROWS, DRIVER, THEIR_DENSE, THEIR_DEPTHWISE)
 """What is counted as convolutions, depthwise ones and dense layers, on either side."""
 
 # Of our functions by name, the first that fits.
 _NAMES = (
-    (re.compile(r"code_table|quantize$|average|mean|_add|pool"), OTHER_OURS),
-    (re.compile(r"depthwise_copy|image_lines|gather|row_reader|segments"), ROWS),
+    (re.compile(r"code_table"), OTHER_OURS),
+    (re.compile(r"depthwise_copy|image_lines|gather"), ROWS),
+    (re.compile(r"multiply_\w+ of gemm_i32|multiply_i32"), EXACT),
     (re.compile(r"multiply_\w"), MULTIPLY),
     (re.compile(r"output|requantize|panel_finish"), OUTPUT),
     (re.compile(r"depthwise|run_columns"), DEPTHWISE),
@@ -68,10 +71,12 @@ def by_part(found: Executed) -> Counter[str]:
 
 def _ours(name: str, instruction: str) -> str:
     part = next((part for form, part in _NAMES if form.search(name)), DRIVER)
-    if part is not MULTIPLY:
+    if part not in (MULTIPLY, EXACT):
         return part
     if _ENDS.match(instruction):
         return OUTPUT
+    if part == EXACT:
+        return EXACT
     return DRAIN if _DRAINS.match(instruction) else MULTIPLY
 
 

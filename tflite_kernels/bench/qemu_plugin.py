@@ -29,7 +29,7 @@ def build(folder: Path, *sources: str) -> Path:
         raise EmulatorError("the emulator's plugin needs a C compiler")
     target = (folder / sources[0]).with_suffix(".so")
     paths = [str(SOURCES / source) for source in sources]
-    _execute([compiler, *FLAGS, *paths, "-o", str(target)])
+    execute([compiler, *FLAGS, *paths, "-o", str(target)])
     return target
 
 
@@ -42,11 +42,16 @@ def run(emulator: Sequence[str], plugin: str, program: Sequence[str]) -> list[st
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         options = ["-plugin", plugin, "-d", "plugin", "-D", str(log)]
-        _execute([*emulator, *options, *program])
+        execute([*emulator, *options, *program])
         return log.read_text(errors="replace").splitlines() if log.exists() else []
 
 
-def _execute(command: Sequence[str]) -> None:
+def execute(command: Sequence[str]) -> None:
+    """Runs a command.
+
+    Raises:
+      EmulatorError: it fails; with what it wrote to its standard error.
+    """
     run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if run.returncode != 0:
         said = "; ".join(line for line in run.stderr.splitlines() if line)
