@@ -21,7 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-_WARM_UP, _MEASURED = 24, 48
+WARM_UP, MEASURED = 24, 48
+"""Iterations of a loop before its cycles are counted, and while they are."""
 
 
 class Unit(Enum):
@@ -148,8 +149,8 @@ def cycles(loop: Iterable[str], core: Core) -> float:
     early: dict[str, int] = {}
     free = marked = issued = 0
     first: Instruction | None = None
-    for iteration in range(_WARM_UP + _MEASURED):
-        if iteration == _WARM_UP:
+    for iteration in range(WARM_UP + MEASURED):
+        if iteration == WARM_UP:
             marked = free
         for instruction in code:
             operands = 0
@@ -167,7 +168,7 @@ def cycles(loop: Iterable[str], core: Core) -> float:
                 early[register] = ready[register] - (3 if instruction.forwards else 0)
             for register in instruction.bases:
                 ready[register] = early[register] = issued + 1
-    return (free - marked) / _MEASURED
+    return (free - marked) / MEASURED
 
 
 def _registers(operands: str) -> list[str]:

@@ -69,7 +69,7 @@ def by_function(
 
 
 def _at(table: list[Function], offset: int) -> str:
-    at = bisect.bisect_right(table, (offset, sys.maxsize, ""))
+    at = bisect.bisect_left(table, (offset + 1,))
     _, end, name = table[at - 1] if at else (0, 0, "")
     return name if offset < end else ""
 
