@@ -353,13 +353,18 @@ def test_the_command(programs: count_cycles.Programs, tmp_path: Path) -> None:
     model.write_bytes(small_network(15))
     command = [sys.executable, str(BENCH / "count_cycles.py"), "--model", str(model), "--json"]
     command += ["--build", str(programs.build), "--runtime", str(programs.runtime)]
-    run = subprocess.run([*command, "--symbols", "3"], capture_output=True, text=True, check=False)
+    given = [*command, "--symbols", "3", "--layers"]
+    run = subprocess.run(given, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     ours, theirs = json.loads(run.stdout)
     for row in (ours, theirs):
         assert row["cycles"] == sum(row["parts"].values())
         assert 0 < row["layers"] <= row["cycles"]
         assert len(row["functions"]) == 3
+        # Nothing of a layer is outside of its piece.
+        layers = sum(sum(layer.values()) for layer in row["by_layer"])
+        assert layers == pytest.approx(row["layers"], rel=0.05)
+    assert len(ours["by_layer"]) == len(theirs["by_layer"])
     assert parts.MULTIPLY in ours["parts"]
     assert parts.THEIR_DENSE in theirs["parts"]
     model.write_bytes(b"")

@@ -3,7 +3,7 @@
 """Cycles of one inference on a model of Cortex-A53, by the part of the work and by function.
 
 python count_cycles.py --build build/arm/aarch64 --runtime libtensorflowlite_c.so --model FILE
-[--mode MODE]... [--symbols 20]
+[--mode MODE]... [--symbols 20] [--layers]
 
 `--build` holds the library and the programs that `make arm` makes, `--runtime` is TensorFlow Lite's
 C library for aarch64. All that oaq_run_model executes under qemu-user is issued on the in-order
@@ -24,12 +24,16 @@ from pathlib import Path
 
 import cycles
 import emulated_a53
+import layer_cycles
 import parts
 import qemu_plugin
 import symbols
 from in_order import CORES
 from qemu_plugin import EmulatorError
+from symbols import Place
 
+from oaq_keras.flatbuffer import read_model
+from oaq_keras.int8_layers import int8_layers
 from oaq_keras.plan import Plan
 
 OURS = "oaq+xnnpack"
@@ -78,16 +82,33 @@ def inference(programs: Programs, model: Path, mode: str) -> cycles.Executed:
     Raises:
       EmulatorError: the program fails, or can't be run.
     """
+    twice, once = (_executed(programs.command(model, mode, runs), None) for runs in (2, 1))
+    return twice[0] - once[0]
+
+
+def layers(
+    programs: Programs, model: Path, mode: str, found: cycles.Executed
+) -> list[dict[str, int]]:
+    """Cycles of one inference, of each layer by part; empty where they can't be told apart.
+
+    Raises:
+      EmulatorError: the program fails, or can't be run.
+    """
+    num_layers = len(int8_layers(read_model(model.read_bytes()))[0])
+    command = programs.command(model, mode, layer_cycles.INFERENCES)
+    rows = layer_cycles.by_layer(
+        found, num_layers, mode == OURS, lambda place: _executed(command, place)
+    )
+    return [dict(row) for row in rows]
+
+
+def _executed(command: Sequence[str], mark: Place | None) -> list[cycles.Executed]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         root.mkdir()
         emulator = emulated_a53.emulator(root)
         plugin = cycles.build_plugin(Path(folder))
-        twice, once = (
-            cycles.executed(emulator, programs.command(model, mode, runs), CORES["a53"], plugin)
-            for runs in (2, 1)
-        )
-        return twice - once
+        return cycles.pieces(emulator, command, CORES["a53"], plugin, mark)
 
 
 def plan(programs: Programs, model: Path) -> Plan:
@@ -124,6 +145,27 @@ def row(mode: str, found: cycles.Executed, num_symbols: int) -> dict:
     }
 
 
+def print_layers(model: Path, rows: Sequence[dict]) -> None:
+    """Layers of several modes side by side; of the first one, the parts."""
+    told = [row for row in rows if row["by_layer"]]
+    for row in rows:
+        if not row["by_layer"]:
+            print(f"{row['mode']}: layers can't be told apart\n")
+    if not told:
+        return
+    names = [part for part in parts.LAYERS if any(part in layer for layer in told[0]["by_layer"])]
+    heads = [*(row["mode"] for row in told), *(f"{told[0]['mode']}: {name}" for name in names)]
+    print(f"| K cycles of a layer | outputs | K | {' | '.join(heads)} |")
+    print(f"|---|--:|--:|{'--:|' * len(heads)}")
+    for at, layer in enumerate(int8_layers(read_model(model.read_bytes()))[0]):
+        figures = [sum(row["by_layer"][at].values()) for row in told]
+        figures += [told[0]["by_layer"][at].get(name, 0) for name in names]
+        cells = [f"{layer.op} {layer.kind}", str(layer.macs // layer.products)]
+        cells += [str(layer.products), *(f"{figure / 1e3:.1f}" for figure in figures)]
+        print(f"| {' | '.join(cells)} |")
+    print(flush=True)
+
+
 def print_row(found: dict) -> None:
     """An inference's figures."""
     total = found["cycles"]
@@ -156,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--isa", default="a53", help="kernels of our delegate")
     parser.add_argument("--plan", default="auto", help="plan of our delegate")
     parser.add_argument("--symbols", type=int, default=0, help="how many functions to list")
+    parser.add_argument("--layers", action="store_true", help="layer by layer, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
     programs = Programs(given.build, given.runtime, given.isa, given.plan)
@@ -164,9 +207,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reason := missing(programs):
             raise EmulatorError(reason)
         for mode in given.mode or [OURS, THEIRS]:
-            rows.append(row(mode, inference(programs, given.model, mode), given.symbols))
+            found = inference(programs, given.model, mode)
+            rows.append(row(mode, found, given.symbols))
+            if given.layers:
+                rows[-1]["by_layer"] = layers(programs, given.model, mode, found)
             if not given.json:
                 print_row(rows[-1])
+        if given.layers and not given.json:
+            print_layers(given.model, rows)
     except EmulatorError as error:
         print(f"count_cycles: {error}", file=sys.stderr)
         return 2

@@ -48,6 +48,14 @@ class Executed:
         cycles.subtract(other.cycles)
         return Executed(counts, cycles, {**other.codes, **self.codes}, self.entries | other.entries)
 
+    def __add__(self, other: Executed) -> Executed:
+        found = self - Executed()
+        found.counts.update(other.counts)
+        found.cycles.update(other.cycles)
+        return Executed(
+            found.counts, found.cycles, {**self.codes, **other.codes}, self.entries | other.entries
+        )
+
 
 def build_plugin(folder: Path) -> Path:
     """Compiles the plugin into a folder.
@@ -64,12 +72,25 @@ def executed(emulator: Sequence[str], program: Sequence[str], core: Core, plugin
     Raises:
       EmulatorError: the program fails, or nothing was counted.
     """
+    (found,) = pieces(emulator, program, core, plugin, None)
+    return found
+
+
+def pieces(
+    emulator: Sequence[str], program: Sequence[str], core: Core, plugin: Path, mark: Place | None
+) -> list[Executed]:
+    """As `executed`, of each piece of the run: a new one begins where it comes to `mark`.
+
+    Raises:
+      EmulatorError: the program fails, or nothing was counted.
+    """
     codes = _codes(qemu_plugin.run(emulator, str(plugin), program))
+    marks = f",mark={mark[1]}@{mark[0]}" if mark else ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"
         for _ in range(_TRIES):
             path.write_text(core_table.table(codes, core))
-            lines = qemu_plugin.run(emulator, f"{plugin},table={path}", program)
+            lines = qemu_plugin.run(emulator, f"{plugin},table={path}{marks}", program)
             # A program may go another way than the first time.
             missed = _codes(lines)
             if not missed:
@@ -78,7 +99,7 @@ def executed(emulator: Sequence[str], program: Sequence[str], core: Core, plugin
         else:
             raise EmulatorError(f"{program[0]} executes other instructions each time")
     found = _read(line for line in lines if not line.startswith("code "))
-    if not found.counts:
+    if not any(piece.counts for piece in found):
         raise EmulatorError(f"{emulator[0]} counted nothing: is it linked dynamically?")
     return found
 
@@ -87,10 +108,15 @@ def _codes(lines: Sequence[str]) -> set[int]:
     return {int(line.split()[1], 16) for line in lines if line.startswith("code ")}
 
 
-def _read(lines: Iterable[str]) -> Executed:
+def _read(lines: Iterable[str]) -> list[Executed]:
     files: dict[str, str] = {}
     found = Executed()
+    all_found = [found]
     for line in lines:
+        if line == "mark":
+            found = Executed()
+            all_found.append(found)
+            continue
         what, number, rest = line.split(" ", 2)
         if what == "file":
             files[number] = rest
@@ -102,4 +128,4 @@ def _read(lines: Iterable[str]) -> Executed:
         found.codes[place] = int(code, 16)
         if entered == "e":
             found.entries.add(place)
-    return found
+    return all_found

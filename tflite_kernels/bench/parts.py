@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import core_table
@@ -38,6 +39,8 @@ _NAMES = (
     (re.compile(r"output|requantize|panel_finish"), OUTPUT),
     (re.compile(r"depthwise|run_columns"), DEPTHWISE),
 )
+# Files that are neither ours nor the runtime.
+_SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\W|ld-|oaq_run_model|\[")
 # Within the functions that multiply.
 _DRAINS = re.compile(
     r"(s|u)?add(lp|w2?|l2?|v)? v|addp v|sadalp v|movi v|dup v|mov v\d+\.16b|sxtl2? v"
@@ -54,19 +57,29 @@ _BY_CODE = re.compile(r"sm(la|ul)l2? v\d+\.8h, v\d+\.\d+b, v\d+\.\d+b")
 
 def by_part(found: Executed) -> Counter[str]:
     """Cycles by part, of a run with our delegate, XNNPACK's or both."""
+    return add_up(found, of_places(found))
+
+
+def add_up(found: Executed, part_of: Mapping[Place, str]) -> Counter[str]:
+    """Cycles by part, where that is known of each place."""
+    cycles: Counter[str] = Counter()
+    for place, taken in found.cycles.items():
+        cycles[part_of[place]] += taken
+    return cycles
+
+
+def of_places(found: Executed) -> dict[Place, str]:
+    """What each place belongs to."""
     known = sorted(set(found.codes.values()))
     text = dict(zip(known, core_table.disassemble(known), strict=True))
     names = symbols.names(found.cycles, found.entries)
     theirs = _their_kernels(found, names, text)
-    cycles: Counter[str] = Counter()
-    for place, taken in found.cycles.items():
-        path, name = place[0], names[place]
-        if Path(path).name == OURS:
-            part = _ours(name, text[found.codes[place]])
-        else:
-            part = theirs.get((path, name), SYSTEM)
-        cycles[part] += taken
-    return cycles
+    return {
+        (path, offset): _ours(name, text[found.codes[path, offset]])
+        if Path(path).name == OURS
+        else theirs.get((path, name), SYSTEM)
+        for (path, offset), name in names.items()
+    }
 
 
 def _ours(name: str, instruction: str) -> str:
@@ -87,7 +100,7 @@ def _their_kernels(
     kinds: dict[tuple[str, str], str] = {}
     for place in found.cycles:
         path, name = place[0], names[place]
-        if "tensorflowlite" not in Path(path).name or not name:
+        if _SYSTEM.match(Path(path).name) or not name:
             continue
         instruction = text[found.codes[place]]
         if _BY_LANE.match(instruction):

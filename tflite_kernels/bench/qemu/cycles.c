@@ -11,7 +11,14 @@
 //   file NUMBER PATH
 //   at NUMBER OFFSET COUNT CYCLES CODE e      e: functions begin here, else -
 //
-// and the codes that the table did not have.
+// and the codes that the table did not have. With `mark=OFFSET@PATH` besides it prints
+//
+//   mark
+//
+// each time that a block of that file is entered there, behind what was executed since the last
+// one.
+#define _POSIX_C_SOURCE 200809L
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +38,18 @@ typedef struct {
 typedef struct {
   size_t num_steps;
   bool calls;
+  bool marked;
   Step steps[];
 } Block;
 
+// Where a part of the run ends; none without a path.
+typedef struct {
+  uintptr_t offset;
+  const char* path;
+} Mark;
+
 static Table table;
+static Mark mark;
 // Stands for what is not in the table.
 static const InOrderInstruction kSimple = {.cycles = 1, .latency = 1};
 static bool called;  // By the block that was executed last.
@@ -60,9 +75,23 @@ static bool is_call(uint32_t code) {
          (code & 0xfffffc1fu) == 0xd63f0000u;
 }
 
+static void print_cycles(const Place* place) {
+  if (place->unknown) print_code(place);
+  char line[128];
+  snprintf(line, sizeof(line),
+           "at %" PRIu32 " %" PRIuPTR " %" PRIu64 " %" PRIu64 " %08" PRIx32 " %c\n", place->file,
+           place->offset, place->count, place->cycles, place->code, place->entered ? 'e' : '-');
+  qemu_plugin_outs(line);
+}
+
 static void executed(unsigned cpu, void* data) {
   (void)cpu;
   const Block* block = data;
+  if (block->marked) {
+    places_print(print_cycles);
+    places_clear();
+    qemu_plugin_outs("mark\n");
+  }
   if (called) block->steps[0].place->entered = true;
   called = block->calls;
   for (size_t i = 0; i < block->num_steps; ++i) {
@@ -89,16 +118,10 @@ static void translated_for_cycles(QemuPluginId id, QemuBlock* translated_block) 
     block->steps[i] = (Step){found != NULL ? *found : kSimple, place};
     block->calls = is_call(place->code);
   }
+  const Place* first = block->steps[0].place;
+  block->marked = mark.path != NULL && first->offset == mark.offset &&
+                  strcmp(place_file(first), mark.path) == 0;
   qemu_plugin_register_vcpu_tb_exec_cb(translated_block, executed, kQemuNoRegisters, block);
-}
-
-static void print_cycles(const Place* place) {
-  if (place->unknown) print_code(place);
-  char line[128];
-  snprintf(line, sizeof(line),
-           "at %" PRIu32 " %" PRIuPTR " %" PRIu64 " %" PRIu64 " %08" PRIx32 " %c\n", place->file,
-           place->offset, place->count, place->cycles, place->code, place->entered ? 'e' : '-');
-  qemu_plugin_outs(line);
 }
 
 static void done(QemuPluginId id, void* data) {
@@ -107,16 +130,35 @@ static void done(QemuPluginId id, void* data) {
   places_print(table.rows != NULL ? print_cycles : print_code);
 }
 
+// What follows a name in an argument, NULL where that is another one.
+static const char* value_of(const char* argument, const char* name) {
+  const size_t length = strlen(name);
+  return strncmp(argument, name, length) == 0 ? argument + length : NULL;
+}
+
+static bool read_argument(const char* argument) {
+  const char* value = value_of(argument, "table=");
+  if (value != NULL) {
+    const bool read = table_read(value, &table);
+    memcpy(core.pairs, table.pairs, sizeof(core.pairs));
+    return read;
+  }
+  value = value_of(argument, "mark=");
+  char* end = NULL;
+  if (value != NULL) mark.offset = strtoull(value, &end, 10);
+  if (value == NULL || *end != '@') return false;
+  // Arguments do not outlive the installation.
+  mark.path = strdup(end + 1);
+  return mark.path != NULL;
+}
+
 int qemu_plugin_install(QemuPluginId id, const QemuInfo* info, int count, char** arguments) {
   (void)info;
-  static const char kTable[] = "table=";
   for (int i = 0; i < count; ++i) {
-    const bool known = strncmp(arguments[i], kTable, sizeof(kTable) - 1) == 0;
-    if (!known || !table_read(arguments[i] + sizeof(kTable) - 1, &table)) {
-      fprintf(stderr, "qemu plugin: '%s' is no table=FILE that can be read\n", arguments[i]);
-      return 1;
-    }
-    memcpy(core.pairs, table.pairs, sizeof(core.pairs));
+    if (read_argument(arguments[i])) continue;
+    fprintf(stderr, "qemu plugin: '%s' is no table=FILE that can be read, nor mark=OFFSET@PATH\n",
+            arguments[i]);
+    return 1;
   }
   qemu_plugin_register_vcpu_tb_trans_cb(id,
                                         table.rows != NULL ? translated_for_cycles : translated);

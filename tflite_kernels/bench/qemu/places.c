@@ -90,6 +90,12 @@ Place* place_of(QemuInstruction* instruction) {
   return place;
 }
 
+const char* place_file(const Place* place) { return files[place->file]; }
+
+void places_clear(void) {
+  for (size_t i = 0; i < kPlaces; ++i) places[i].count = places[i].cycles = 0;
+}
+
 void places_print(void (*print)(const Place* place)) {
   char line[kMaxPath + 32];
   for (uint32_t i = 0; i < num_files; ++i) {

@@ -24,6 +24,11 @@ typedef struct {
 // The place of a translated instruction, always the same one.
 Place* place_of(QemuInstruction* instruction);
 
+const char* place_file(const Place* place);
+
+// Begins to count anew.
+void places_clear(void);
+
 // Prints a line `file NUMBER PATH` for each file, then one by `print` for each place executed.
 void places_print(void (*print)(const Place* place));
 
