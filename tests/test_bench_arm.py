@@ -193,7 +193,7 @@ def test_no_networks_without_a_runtime(build: Path, tmp_path: Path) -> None:
     model = tmp_path / "small.tflite"
     model.write_bytes(small_network(15))
     found, printed = report(["--build", str(build), "--models", str(model)], tmp_path)
-    assert set(found["how"]) == {"a53", "a55", "a57", "networks"}
+    assert set(found["how"]) == {"a53", "a55", "a57", "networks", "parts", "rates"}
     assert found["networks"] == []
     assert "`make matrix`" in printed
 

@@ -233,15 +233,31 @@ data:
 LOOP = ["ldr d0, [x20]", "ldr x1, [x20, #8]", "smlal v2.8h, v0.8b, v1.8b", "ins v1.d[0], x1"]
 
 
-def executed(folder: Path, rounds: int) -> tuple[str, cycles.Executed]:
+def built(folder: Path, rounds: int) -> str:
     needs(GCC, "qemu-aarch64", "aarch64-linux-gnu-objdump", "readelf")
     program = folder / f"program_{rounds}"
     source = PROGRAM.format(rounds=rounds, loop="\n".join(LOOP))
     command = [GCC, "-static", "-nostdlib", "-x", "assembler", "-", "-o", str(program)]
     subprocess.run(command, input=source, text=True, check=True)
+    return str(program)
+
+
+def executed(folder: Path, rounds: int) -> tuple[str, cycles.Executed]:
+    program = built(folder, rounds)
     plugin = cycles.build_plugin(folder)
-    core = in_order.CORES["a53"]
-    return str(program), cycles.executed(["qemu-aarch64"], [str(program)], core, plugin)
+    return program, cycles.executed(["qemu-aarch64"], [program], in_order.CORES["a53"], plugin)
+
+
+def test_a_run_in_pieces(tmp_path: Path) -> None:
+    program = built(tmp_path, 100)
+    start = next(start for start, _, name in symbols.functions(program) if name == "twice")
+    core, plugin = in_order.CORES["a53"], cycles.build_plugin(tmp_path)
+    pieces = cycles.pieces(["qemu-aarch64"], [program], core, plugin, (program, start))
+    # The loop begins where the function does.
+    assert len(pieces) == 1 + 100
+    assert {sum(piece.counts.values()) for piece in pieces[1:-1]} == {len(LOOP) + 2}
+    whole = cycles.executed(["qemu-aarch64"], [program], core, plugin)
+    assert sum(pieces, cycles.Executed()) == whole
 
 
 def test_a_program_on_the_model(tmp_path: Path) -> None:
@@ -287,6 +303,24 @@ def test_a_program_that_fails(tmp_path: Path) -> None:
     needs("qemu-aarch64")
     with pytest.raises(qemu_plugin.EmulatorError):
         qemu_plugin.run(["qemu-aarch64"], "plugin", [str(tmp_path / "absent")])
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction", "part"),
+    [
+        ("oaq_multiply_i16_c8_4x4_a53", "smlal v0.8h, v16.8b, v24.8b", parts.MULTIPLY),
+        ("oaq_multiply_i16_c8_4x4_a53", "ins v16.d[0], x8", parts.MULTIPLY),
+        ("oaq_multiply_i16_c8_4x4_a53", "saddlp v0.4s, v0.8h", parts.DRAIN),
+        ("oaq_multiply_i16_c8_4x4_a53", "sqrdmulh v0.4s, v0.4s, v1.4s", parts.OUTPUT),
+        ("multiply_4 of gemm_i32_pairs_c8_4x4_neon.c", "sadalp v0.4s, v1.8h", parts.EXACT),
+        ("oaq_depthwise_copy_neon", "ldr q0, [x0]", parts.ROWS),
+        ("oaq_depthwise_i16_3x3_s1_neon", "ldr q0, [x0]", parts.DEPTHWISE),
+        ("output_plain of output_neon.c", "ldr q0, [x0]", parts.OUTPUT),
+        ("oaq_op_eval", "ret", parts.DRIVER),
+    ],
+)
+def test_parts_of_our_functions(name: str, instruction: str, part: str) -> None:
+    assert parts.of_ours(name, instruction) == part
 
 
 # Networks.

@@ -42,6 +42,8 @@ HOW = {
     "a55": "in-order model of Cortex-A55 (in_order.py)",
     "a57": "llvm-mca -mcpu=cortex-a57, which stands for A72 and A73 too",
     "networks": EXECUTED,
+    "parts": "these cycles by function, and by instruction in functions that multiply (parts.py)",
+    "rates": "what the layers ask for, by the plan of the run, and the cycles of their part",
 }
 CORES = ("a53", "a55", "a57")
 

@@ -114,7 +114,7 @@ def parse(line: str) -> Instruction | None:
     operands = operands.strip()
     if _LOADS.match(name):
         return _memory(name, operands)
-    if name in ("b", "br", "bl", "ret") or re.match(r"b\.|t?cbn?z|tbn?z|cbn?z", name):
+    if name in ("b", "br", "bl", "blr", "ret") or re.match(r"b\.|t?cbn?z|tbn?z|cbn?z", name):
         return Instruction(Unit.BRANCH, 1, 1, frozenset(), frozenset(_registers(operands)))
     found = _registers(operands)
     target = frozenset(found[:1])

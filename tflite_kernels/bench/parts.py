@@ -42,9 +42,7 @@ _NAMES = (
 # Files that are neither ours nor the runtime.
 _SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\W|ld-|oaq_run_model|\[")
 # Within the functions that multiply.
-_DRAINS = re.compile(
-    r"(s|u)?add(lp|w2?|l2?|v)? v|addp v|sadalp v|movi v|dup v|mov v\d+\.16b|sxtl2? v"
-)
+_DRAINS = re.compile(r"(s|u)?add(lp|w2?|l2?|v)? v|addp v|sadalp v|movi v|mov v\d+\.16b|sxtl2? v")
 _ENDS = re.compile(
     r"sq(r?dmulh|r?shrn2?|r?shl|xtn2?|add) v|srshl|ssra|srsra|s(max|min) v|st[r1]|xtn2? v"
 )
@@ -75,14 +73,15 @@ def of_places(found: Executed) -> dict[Place, str]:
     names = symbols.names(found.cycles, found.entries)
     theirs = _their_kernels(found, names, text)
     return {
-        (path, offset): _ours(name, text[found.codes[path, offset]])
+        (path, offset): of_ours(name, text[found.codes[path, offset]])
         if Path(path).name == OURS
         else theirs.get((path, name), SYSTEM)
         for (path, offset), name in names.items()
     }
 
 
-def _ours(name: str, instruction: str) -> str:
+def of_ours(name: str, instruction: str) -> str:
+    """What an instruction of one of our functions belongs to."""
     part = next((part for form, part in _NAMES if form.search(name)), DRIVER)
     if part not in (MULTIPLY, EXACT):
         return part
