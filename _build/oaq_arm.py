@@ -41,7 +41,7 @@ class Target:
       name: of the folder and of the toolchain file in cmake/.
       triplet: Debian's prefix of the cross compiler, and the folder of its libraries.
       emulator: qemu's program.
-      cpus: values of QEMU_CPU that the C tests run with: without, then with a dot product.
+      cpus: values of QEMU_CPU that the C tests run with: without dot products, with SDOT, with SMMLA.
       package: Debian's cross compiler.
       libraries: Debian's headers of the C library; the C++ library, which runtimes want.
     """
@@ -74,7 +74,7 @@ TARGETS = (
         "aarch64",
         "aarch64-linux-gnu",
         "qemu-aarch64",
-        ("cortex-a53", "cortex-a76"),
+        ("cortex-a53", "cortex-a76", "max"),
         "gcc-aarch64-linux-gnu",
         ("libc6-dev-arm64-cross", "libstdc++6-arm64-cross"),
     ),

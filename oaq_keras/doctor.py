@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
-from oaq_keras.cpu import int16_advice, read_cpu
+from oaq_keras.cpu import Gain, int16_advice, read_cpu
 from oaq_keras.version import __version__
 
 Status = Literal["ok", "note", "problem"]
@@ -129,11 +129,25 @@ def _library() -> Iterator[Finding]:
     yield Finding("LiteRT delegate", "ok", "loads")
 
 
+_VERDICTS: dict[Gain, str] = {
+    "much": "int16 pays",
+    "little": "int16 gains little",
+    "none": "int16 does not pay, exact dot products run",
+    "unknown": "unknown whether int16 pays",
+}
+
+
 def _int16() -> Finding:
     cpu = read_cpu()
-    pays, why = int16_advice(cpu)
-    verdict = {True: "int16 pays", False: "int16 does not pay", None: "unknown"}[pays]
-    return Finding("CPU", "ok" if pays else "note", f"{cpu}; {verdict}", "" if pays else why)
+    gain, why = int16_advice(cpu)
+    mixed = len(cpu.cores) > 1
+    return Finding(
+        "CPU",
+        "ok" if gain == "much" else "note",
+        f"{cpu}; {_VERDICTS[gain]}",
+        # Cores of several kinds differ, also where it pays.
+        why if gain != "much" or mixed else "",
+    )
 
 
 def _line(error: Exception) -> str:

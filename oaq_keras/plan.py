@@ -23,7 +23,9 @@ ISAS = (
     "a53",
     "a55",
     "a72",
+    "per_core",
     "dotprod",
+    "i8mm",
 )
 """Names of the kernels that a build for some CPU has."""
 

@@ -8,9 +8,10 @@ purpose, and slow.
 
 A lane is arithmetic modulo 2^16. For input codes in [lo, hi] the sums of a block of weight codes q
 span exactly (hi - lo) * sum |q|, so with a suitable start value the block is safe iff that is at
-most 65535 (Xie et al., arXiv 2005.13297; A2Q+, arXiv 2401.10432). VPMADDUBSW adds pairs of products
-of u8 and s8 and saturates: (hi - lo) times the pair's positive codes has to be at most 32767, times
-its negative ones at most 32768.
+most 65535 (Xie et al., arXiv 2005.13297; A2Q+, arXiv 2401.10432); lanes of the layout
+broadcast start from zero, so that both ends of their sums have to fit. VPMADDUBSW adds pairs of
+products of u8 and s8 and saturates: (hi - lo) times the pair's positive codes has to be at most
+32767, times its negative ones at most 32768.
 """
 
 from __future__ import annotations
@@ -160,7 +161,11 @@ class Bound(Layer):
         total, shortest = 0, None
         step = _PRODUCTS_OF_A_STEP[layout]
         for rows in tiles:
-            blocks = self._blocks([lane for row in rows for lane in _lanes(row, layout)], step)
+            lanes = [lane for row in rows for lane in _lanes(row, layout)]
+            if layout == "broadcast":
+                # Its kernels take eight steps at once.
+                lanes = [[*lane, *[0] * (-len(lane) % 8)] for lane in lanes]
+            blocks = self._blocks(lanes, layout)
             total += len(blocks)
             inner = min(blocks[:-1] or blocks)
             shortest = inner if shortest is None else min(shortest, inner)
@@ -187,17 +192,26 @@ class Bound(Layer):
             for start in range(0, len(total) - 1, depth)
         )
 
-    def _blocks(self, lanes: list[list[int]], step: int) -> list[int]:
-        """Lengths, in steps of so many products a lane, of the longest safe blocks."""
-        blocks, sums, length = [], [0] * len(lanes), 0
+    def _blocks(self, lanes: list[list[int]], layout: str) -> list[int]:
+        """Lengths, in steps, of the longest blocks that are safe for all of these lanes."""
+        step = _PRODUCTS_OF_A_STEP[layout]
+        blocks, sums, length = [], [(0, 0)] * len(lanes), 0
         for first in range(0, max(len(lane) for lane in lanes), step):
-            added = [sum(abs(code) for code in lane[first : first + step]) for lane in lanes]
-            grown = [total + new for total, new in zip(sums, added, strict=True)]
-            if (self.high - self.low) * max(grown) > 65535:
+            added = [_signed_sums(lane[first : first + step]) for lane in lanes]
+            grown = [(p + up, n + down) for (p, n), (up, down) in zip(sums, added, strict=True)]
+            if not all(self._is_safe(*lane, layout) for lane in grown):
                 blocks.append(length)
                 grown, length = added, 0
             sums, length = grown, length + 1
         return [*blocks, length]
+
+    def _is_safe(self, positive: int, negative: int, layout: str) -> bool:
+        """Whether a lane fits 16 bits whose positive codes, and negative ones, sum up to these."""
+        if layout != "broadcast":
+            return (self.high - self.low) * (positive + negative) <= 65535
+        # Its lanes start from zero.
+        largest = self.high * positive - self.low * negative
+        return largest <= 32767 and self.low * positive - self.high * negative >= -32768
 
 
 def bounds(path: str | Path | bytes) -> list[Bound]:
@@ -439,8 +453,9 @@ def _lanes(row: list[int], layout: str) -> list[list[int]]:
 
 def _pair_sums(row: list[int]) -> list[tuple[int, int]]:
     """For each pair of neighbours, the sum of its positive codes and that of its negative ones."""
-    pairs = [row[start : start + 2] for start in range(0, len(row), 2)]
-    return [
-        (sum(code for code in pair if code > 0), -sum(code for code in pair if code < 0))
-        for pair in pairs
-    ]
+    return [_signed_sums(row[start : start + 2]) for start in range(0, len(row), 2)]
+
+
+def _signed_sums(codes: list[int]) -> tuple[int, int]:
+    """The sum of the positive codes, and that of the negative ones without their sign."""
+    return sum(code for code in codes if code > 0), -sum(code for code in codes if code < 0)

@@ -38,14 +38,21 @@ TARGETS = {
     "armv7-gcc": Target(("arm-linux-gnueabihf-gcc",), *ARMV7, 3),
     "armv7-clang": Target(("clang", "--target=arm-linux-gnueabihf"), *ARMV7, 12),
 }
-MULTIPLY = re.compile(r"(smlal2?|smull2?|vmlal\.s8|vmull\.s8)$")
+EXTENSIONS = {"dotprod": ("-march=armv8.2-a+dotprod",), "i8mm": ("-march=armv8.2-a+dotprod+i8mm",)}
+"""By the end of a file's name; 64-bit alone."""
+MULTIPLY = re.compile(r"(smlal2?|smull2?|sdot|smmla|vmlal\.s8|vmull\.s8)$")
 STACK = re.compile(r"\[sp\b")
 
 
 def kernels(tile: str) -> list[str]:
     """The GEMM and depthwise kernels that cmake/arm.cmake compiles for a tile."""
     folder = KERNELS / "core" / "neon"
-    names = [path.name for path in sorted(folder.glob("gemm_*.c")) if tile in path.name]
+    tiles = ("4x4", "8x8") if tile == "4x4" else (tile,)
+    names = [
+        path.name
+        for path in sorted(folder.glob("gemm_*.c"))
+        if any(name in path.name for name in tiles)
+    ]
     return names + [
         path.name
         for path in sorted(folder.glob("depthwise_*_neon.c"))
@@ -92,7 +99,8 @@ def test_hot_loops_keep_to_registers(target: str, name: str, tmp_path: Path) -> 
             pytest.skip(f"needs {program}")
     out = tmp_path / "kernel.o"
     source = KERNELS / "core" / "neon" / name
-    options = ["-std=c11", "-O3", "-DNDEBUG", "-fPIC", *made.flags, f"-I{KERNELS}", "-c"]
+    flags = (*made.flags, *EXTENSIONS.get(source.stem.rpartition("_")[2], ()))
+    options = ["-std=c11", "-O3", "-DNDEBUG", "-fPIC", *flags, f"-I{KERNELS}", "-c"]
     build = [*made.compiler, *options, str(source), "-o", str(out)]
     if subprocess.run(build, check=False, capture_output=True).returncode != 0:
         pytest.skip(f"{made.compiler[0]} has no headers for this target")

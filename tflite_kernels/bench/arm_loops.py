@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hot loops of AArch64 objects: found in the disassembly, and timed."""
+"""Hot loops of ARM objects: found in the disassembly, and timed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from pathlib import Path
 import in_order
 
 _ITERATIONS = 100
-_BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z)$")
+# 32-bit ARM's have the condition in the name, and a suffix for how long they are.
+_CONDITION = "eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
+_BRANCH = re.compile(rf"(b|b\.\w+|cbn?z|tbn?z|b({_CONDITION})?(\.[nw])?)$")
 # Products of one instruction, by the width of its sums: eight int16, four int32, or dot products.
 _PRODUCTS = {
     re.compile(r"[su]m(lal|lsl|ull)2? v\d+\.8h"): 8,
     re.compile(r"(mla|mls|mul) v\d+\.8h"): 8,
+    re.compile(r"vm(lal|lsl|ull)\.[su]8 q\d+"): 8,
     re.compile(r"[su]m(lal|lsl|ull)2? v\d+\.4s"): 4,
     re.compile(r"(mla|mls|mul) v\d+\.4s"): 4,
     re.compile(r"[su]+dot v\d+\.4s"): 16,
@@ -94,7 +97,9 @@ def hot_loop(code: list[Line]) -> tuple[str, ...]:
     return tuple(line.text for line in loop) if any(line.products for line in loop) else ()
 
 
-def out_of_order_cycles(loop: tuple[str, ...], cpu: str = "cortex-a57") -> float | None:
+def out_of_order_cycles(
+    loop: tuple[str, ...], cpu: str = "cortex-a57", triple: str = "aarch64-linux-gnu"
+) -> float | None:
     """Cycles of an iteration by llvm-mca; None where it is not installed or fails."""
     if shutil.which("llvm-mca") is None:
         return None
@@ -103,12 +108,8 @@ def out_of_order_cycles(loop: tuple[str, ...], cpu: str = "cortex-a57") -> float
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "loop.s"
         source.write_text("\n".join([".Lbegin:", *lines, ""]))
-        command = [
-            "llvm-mca",
-            "-mtriple=aarch64-linux-gnu",
-            f"-mcpu={cpu}",
-            "-mattr=+dotprod,+i8mm",
-        ]
+        features = "+dotprod,+i8mm" if triple.startswith("aarch64") else "+neon"
+        command = ["llvm-mca", f"-mtriple={triple}", f"-mcpu={cpu}", f"-mattr={features}"]
         command += [f"-iterations={_ITERATIONS}", str(source)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r"Total Cycles:\s+(\d+)", run.stdout)

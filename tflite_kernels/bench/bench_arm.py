@@ -5,6 +5,7 @@
 python bench_arm.py --build build/arm/aarch64 [--runtime FILE] [--models FILE...] [--json FILE]
 
 - Hot loops, cut from the objects that a cross-build made, timed by models of cores.
+- The same against plain loops of the same tile, 32-bit ARM included (arm_references.py).
 - With --runtime, whole networks on Cortex-A53: cycles of all that one inference executes, with our
   kernels and with XNNPACK's, in the same runtime (count_cycles.py).
 
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import arm_loops
 import arm_networks
+import arm_references
 import certified
 import count_cycles
 import parts
@@ -73,6 +75,7 @@ LOOPS = (
     # In assembly.
     *(_of_core(core) for core in ("a55", "a72", "a53")),
     Named("SDOT 8x8", "neon/gemm_i32_c4_8x8_dotprod.c", "multiply_8"),
+    Named("SMMLA 8x8", "neon/gemm_i32_c8_8x8_i8mm.c", "multiply_8"),
     Named("exact 4x4", "neon/gemm_i32_pairs_c8_4x4_neon.c", "multiply_4"),
     *(
         Named(
@@ -102,6 +105,9 @@ def main() -> int:
     if absent:
         print(f"Not in {options.build}: {', '.join(sorted(absent))}.\n")
     faults = 0
+    report["references"] = arm_references.compare(options.build.parent)
+    if report["references"]:
+        print(arm_references.table(report["references"]))
     if reason := _no_networks(options):
         print(f"No whole networks: {reason}.\n")
     else:

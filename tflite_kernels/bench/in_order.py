@@ -17,7 +17,7 @@ Memory answers from the first-level cache, and branches are predicted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -140,7 +140,9 @@ def parse(line: str) -> Instruction | None:
     return Instruction(Unit.VECTOR if wide else Unit.HALF_VECTOR, 1, 3, target, reads)
 
 
-def cycles(loop: Iterable[str], core: Core) -> float:
+def cycles(
+    loop: Iterable[str], core: Core, parse: Callable[[str], Instruction | None] = parse
+) -> float:
     """Cycles of one iteration, after some have gone by."""
     code = [instruction for instruction in map(parse, loop) if instruction is not None]
     if not code:

@@ -42,7 +42,7 @@ _NAMES = (
 # Files that are neither ours nor the runtime.
 _SYSTEM = re.compile(r"lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\W|ld-|oaq_run_model|\[")
 # Within the functions that multiply.
-_DRAINS = re.compile(r"(s|u)?add(lp|w2?|l2?|v)? v|addp v|sadalp v|movi v|mov v\d+\.16b|sxtl2? v")
+_DRAINS = re.compile(r"(s|u)?add(lp|w2?|l2?|v)? v|addp v|sadalp v|movi v|mov v\d+\.16b")
 _ENDS = re.compile(
     r"sq(r?dmulh|r?shrn2?|r?shl|xtn2?|add) v|srshl|ssra|srsra|s(max|min) v|st[r1]|xtn2? v"
 )

@@ -32,6 +32,7 @@ target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
+  oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm" core/neon/gemm_i32_c8_8x8_i8mm.c)
 endif()
 
 # In assembly, which wants no flags, for ELF: macOS and Windows have other directives, and no such
@@ -39,7 +40,7 @@ endif()
 if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
   enable_language(ASM)
   target_compile_definitions(oaq PRIVATE OAQ_ASSEMBLY)
-  target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c)
+  target_sources(oaq PRIVATE core/aarch64/gemm_i16_c8_4x4.c core/aarch64/gemm_i16_broadcast_4x16.c)
   foreach(core a53 a55 a72)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)
   endforeach()
@@ -48,4 +49,11 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
     core/aarch64/multiply_i16_c8_4x4_a53.S core/aarch64/multiply_i16_c8_4x4_a55.S
     core/aarch64/multiply_i16_c8_4x4_a72.S
     PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/multiply_i16_c8_4x4.inc)
+  foreach(core a53 a55)
+    target_sources(oaq PRIVATE core/aarch64/multiply_i16_broadcast_4x16_${core}.S)
+    set_source_files_properties(
+      core/aarch64/multiply_i16_broadcast_4x16_${core}.S
+      PROPERTIES OBJECT_DEPENDS
+      ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/multiply_i16_broadcast_4x16.inc)
+  endforeach()
 endif()

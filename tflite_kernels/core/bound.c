@@ -58,10 +58,38 @@ static void step_sums(const int8_t* codes, size_t lanes, size_t per_lane, uint32
   }
 }
 
-size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width,
+// oaq_drain_list for lanes that start from zero, a product a step.
+static size_t drain_list_from_zero(const int8_t* tile, size_t lanes, size_t steps, OaqRange range,
+                                   uint32_t* blocks) {
+  OaqLaneSums sums[OAQ_MAX_TILE_LANES] = {{0, 0}};
+  size_t count = 0;
+  uint32_t length = 0;
+  for (size_t s = 0; s < steps; ++s, tile += lanes) {
+    bool safe = true;
+    for (size_t l = 0; l < lanes; ++l) {
+      oaq_lane_sums_add(&sums[l], tile[l]);
+      safe = safe && oaq_zero_start_is_safe(range, sums[l]);
+    }
+    if (!safe) {
+      blocks[count++] = length;
+      length = 0;
+      for (size_t l = 0; l < lanes; ++l) {
+        sums[l] = (OaqLaneSums){0, 0};
+        oaq_lane_sums_add(&sums[l], tile[l]);
+      }
+    }
+    ++length;
+  }
+  if (length > 0) blocks[count++] = length;
+  return count;
+}
+
+size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, OaqRange range,
                       uint32_t* blocks) {
   const size_t lanes = oaq_layout_tile_lanes(layout);
+  const int32_t width = range.hi - range.lo;
   assert(lanes <= OAQ_MAX_TILE_LANES && layout->per_lane <= 2);
+  if (layout->from_zero) return drain_list_from_zero(tile, lanes, steps, range, blocks);
   // Below 2^31, so that adding a step to it does not wrap.
   const uint32_t limit = width > 0 ? (uint32_t)(kLaneSpan / width) : INT32_MAX;
   uint32_t l1[OAQ_MAX_TILE_LANES] = {0};

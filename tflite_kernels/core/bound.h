@@ -51,10 +51,10 @@ int64_t oaq_start_value(OaqRange range, OaqLaneSums sums);
 bool oaq_lanes_fit(OaqRange range, OaqLaneSums sums, int64_t start);
 
 // Lengths, in steps, of the longest safe blocks from the first step on, for all lanes of one tile.
-// `tile` holds its codes as packed, [steps][channels_per_tile][lanes * per_lane]; `width` is
-// hi - lo; `blocks` has room for `steps` entries. Returns the number of blocks. Greedy: no cutting
-// into uniform blocks needs fewer drains. One step is always safe.
-size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, int32_t width,
+// `tile` holds its codes as packed, [steps][channels_per_tile][lanes * per_lane]; activations are
+// in `range`; `blocks` has room for `steps` entries. Returns the number of blocks. Greedy: no
+// cutting into uniform blocks needs fewer drains. One step is always safe.
+size_t oaq_drain_list(const int8_t* tile, const OaqLayout* layout, size_t steps, OaqRange range,
                       uint32_t* blocks);
 
 // Whether no pair of products saturates an instruction that adds two of them, u8 by s8, in 16 bits

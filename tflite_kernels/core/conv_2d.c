@@ -26,24 +26,68 @@ static OaqConvPath choose_path(const OaqConv2dParams* params, bool any_codes) {
                                                                          : OAQ_CONV_GATHER;
 }
 
-static bool pack_groups(OaqConv2d* op, const int8_t* weights, const void* bias,
-                        const OaqPlanner* planner, bool* wide, OaqError* error) {
-  const OaqConv2dParams* params = &op->params;
+static void free_groups(const OaqConv2dParams* params, OaqPacked* groups) {
+  for (size_t g = 0; groups != NULL && g < params->groups; ++g) oaq_packed_free(&groups[g]);
+  free(groups);
+}
+
+// All groups' weights for one family; NULL on failure.
+static OaqPacked* pack_groups(const OaqConv2dParams* params, const int8_t* weights,
+                              const void* bias, const OaqGemm* gemm, const OaqPlanner* planner,
+                              OaqPlanSummary* summary, OaqError* error) {
   const size_t products = products_of(params);
   const size_t channels = params->output_channels / params->groups;
-  const OaqPacking packing = oaq_gemm_packing(op->gemm);
-  op->groups = calloc(params->groups, sizeof(*op->groups));
-  if (op->groups == NULL) return oaq_fail(error, "out of memory for %zu groups", params->groups);
-  for (size_t g = 0; g < params->groups; ++g) {
+  const OaqPacking packing = oaq_gemm_packing(gemm);
+  OaqPacked* groups = calloc(params->groups, sizeof(*groups));
+  if (groups == NULL) oaq_fail(error, "out of memory for %zu groups", params->groups);
+  for (size_t g = 0; groups != NULL && g < params->groups; ++g) {
     const OaqWeights group = {weights + g * channels * products, channels, products, products, 1};
     const char* group_bias =
         bias == NULL ? NULL : (const char*)bias + g * channels * sizeof(int32_t);
     if (!oaq_pack(&group, group_bias, params->input_zero_point, params->input_range, &packing,
-                  planner, &op->groups[g], &op->summary, error)) {
-      return false;
+                  planner, &groups[g], summary, error)) {
+      free_groups(params, groups);
+      return NULL;
     }
-    *wide = *wide || op->groups[g].any_wide;
   }
+  return groups;
+}
+
+// What rows cost on a family, of `tiles` tiles whose steps and drains cost `tiles_cost`.
+static float cost_of_rows(const OaqGemm* gemm, size_t tiles, float tiles_cost) {
+  return (tiles_cost + (float)tiles * gemm->int16_end) / (float)gemm->rows;
+}
+
+// The least that a family may cost: drained but once.
+static float least_cost(const OaqConv2dParams* params, const OaqGemm* gemm) {
+  const size_t channels = params->output_channels / params->groups;
+  const size_t tiles = params->groups * oaq_ceil_div(channels, gemm->layout->channels_per_tile);
+  const float steps = (float)oaq_layout_steps(gemm->layout, products_of(params));
+  const float tile = gemm->cost.int16_step * steps + gemm->cost.int16_drain;
+  return cost_of_rows(gemm, tiles, (float)tiles * tile);
+}
+
+// Packs for the family that `op` has, or for `broadcast` where that costs less.
+static bool pack_cheaper(OaqConv2d* op, const int8_t* weights, const void* bias,
+                         const OaqPlanner* planner, OaqError* error) {
+  const OaqConv2dParams* params = &op->params;
+  op->groups = pack_groups(params, weights, bias, op->gemm, planner, &op->summary, error);
+  if (op->groups == NULL) return false;
+  const OaqGemm* other = planner->kernels->broadcast;
+  const float cost = cost_of_rows(op->gemm, op->summary.tiles, op->summary.cost);
+  if (other == NULL || planner->any_codes || planner->policy == OAQ_POLICY_EXACT ||
+      least_cost(params, other) >= cost) {
+    return true;
+  }
+  OaqPlanSummary summary = {0};
+  OaqPacked* groups = pack_groups(params, weights, bias, other, planner, &summary, error);
+  if (groups == NULL) return false;
+  const bool cheaper = cost_of_rows(other, summary.tiles, summary.cost) < cost;
+  free_groups(params, cheaper ? op->groups : groups);
+  if (!cheaper) return true;
+  op->groups = groups;
+  op->gemm = other;
+  op->summary = summary;
   return true;
 }
 
@@ -51,32 +95,31 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
                         const OaqPlanner* planner, OaqConv2d* op, OaqError* error) {
   const size_t group_channels = params->output_channels / params->groups;
   const OaqGemm* gemm = oaq_kernels_gemm(planner->kernels, group_channels);
-  bool wide = planner->any_codes && gemm->shifted;
+  const bool any_codes = planner->any_codes && gemm->shifted;
   *op = (OaqConv2d){.params = *params,
                     .gemm = gemm,
                     .output = planner->kernels->output,
                     .threads = planner->threads,
-                    .path = choose_path(params, wide),
+                    .path = choose_path(params, any_codes),
                     .use = {.scratch = planner->scratch}};
   bool created =
       oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
-      pack_groups(op, weights, bias, planner, &wide, error) &&
-      oaq_panels_init(products_of(params), gemm, wide, &op->panels, error);
+      pack_cheaper(op, weights, bias, planner, error);
+  bool wide = any_codes;
+  for (size_t g = 0; created && g < params->groups; ++g) wide = wide || op->groups[g].any_wide;
+  created = created && oaq_panels_init(products_of(params), op->gemm, wide, &op->panels, error);
   if (created && op->path == OAQ_CONV_LINES) {
     // Tiles that are not int16 are all wide, or none is.
     const bool narrow = !wide || op->summary.tiles_int16 > 0;
-    created = oaq_image_lines_init(&params->height, &params->width, params->input_channels, gemm,
-                                   narrow, wide, &op->lines, error);
+    created = oaq_image_lines_init(&params->height, &params->width, params->input_channels,
+                                   op->gemm, narrow, wide, &op->lines, error);
   }
   if (!created) oaq_conv_2d_free(op);
   return created;
 }
 
 void oaq_conv_2d_free(OaqConv2d* op) {
-  for (size_t g = 0; op->groups != NULL && g < op->params.groups; ++g) {
-    oaq_packed_free(&op->groups[g]);
-  }
-  free(op->groups);
+  free_groups(&op->params, op->groups);
   oaq_output_stage_free(&op->stage);
   oaq_image_lines_free(&op->lines);
   *op = (OaqConv2d){0};

@@ -73,7 +73,7 @@ OaqInput oaq_panel_finish_shifted(const OaqPanels* panels, const OaqPanel* panel
 
 bool oaq_gemm_reads_in_place(const OaqPacked* weights, const OaqGemm* gemm, bool any_codes) {
   return weights->shift == 0 && !weights->any_wide && !(any_codes && gemm->shifted) &&
-         weights->products % oaq_layout_step(weights->layout) == 0;
+         weights->products % oaq_layout_granule(weights->layout) == 0;
 }
 
 OaqInput oaq_rows_in_place(const OaqPacked* weights, const int8_t* codes, size_t rows) {
@@ -146,6 +146,8 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
               const OaqOutputStage* stage, bool any_codes, int8_t* out, size_t out_stride) {
   // Output stages read ahead.
   _Alignas(64) int32_t acc[kSums + 16];
+  // Once a part: asking takes a small share of its time.
+  if (gemm->of_this_core != NULL) gemm = gemm->of_this_core();
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
   const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;

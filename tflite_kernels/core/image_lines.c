@@ -13,16 +13,17 @@ bool oaq_image_lines_init(const OaqWindow* height, const OaqWindow* width, size_
                           OaqError* error) {
   const size_t segment = (size_t)width->filter * channels;
   const size_t step = oaq_layout_step(gemm->layout);
+  const bool whole = segment % oaq_layout_granule(gemm->layout) == 0;
   const size_t count = (size_t)height->filter;
   *lines = (OaqImageLines){.height = *height,
                            .width = *width,
                            .channels = channels,
                            .offsets = calloc(count, sizeof(*lines->offsets)),
                            .wide_offsets = calloc(count, sizeof(*lines->wide_offsets)),
-                           .segment_steps = segment % step == 0 ? segment / step : 0,
+                           .segment_steps = whole ? segment / step : 0,
                            // Gathered rows are widened where they go.
-                           .narrow = narrow || segment % step != 0,
-                           .wide = wide && segment % step == 0};
+                           .narrow = narrow || !whole,
+                           .wide = wide && whole};
   if (lines->offsets == NULL || lines->wide_offsets == NULL) {
     oaq_image_lines_free(lines);
     return oaq_fail(error, "out of memory for a filter of %zu lines", count);

@@ -10,8 +10,9 @@
 #include "core/x86/kernels_x86.h"
 #endif
 
-const char* const oaq_isas[] = {"scalar", "sse41", "avx2", "avx512bw", "avxvnni", "vnni256",
-                                "vnni",   "neon",  "a53",  "a55",      "a72",     "dotprod"};
+const char* const oaq_isas[] = {"scalar",  "sse41",    "avx2",    "avx512bw", "avxvnni",
+                                "vnni256", "vnni",     "neon",    "a53",      "a55",
+                                "a72",     "per_core", "dotprod", "i8mm"};
 const size_t oaq_num_isas = sizeof(oaq_isas) / sizeof(oaq_isas[0]);
 
 const OaqGemm* oaq_kernels_gemm(const OaqKernels* kernels, size_t channels) {

@@ -20,6 +20,9 @@
 typedef struct OaqDrains {
   uint32_t* blocks;  // the drain list: lengths in steps, whose sum is the number of steps
   size_t num_blocks;
+  // The same for layouts of eight steps at once: bit k of byte g says that a block starts at step
+  // 8 g + k. NULL for the others.
+  uint8_t* first_steps;
   int16_t* start;  // [num_blocks][channels of a tile][lanes], NULL where zero is safe throughout
   // A channel's lanes of any block may be added in 16 bits so often, neighbours in pairs: sums of
   // 2^levels of them fit, start values and all.
@@ -66,6 +69,7 @@ typedef struct OaqGemm {
   const OaqLayout* layout;
   size_t rows;                // at once: calls of multiples of it are the fastest
   bool shifted;               // activations are uint8, the codes less the least of their range
+  bool i16_wide;              // the int16 kernel takes int16 weights, [steps][channels of a tile]
   bool exact_wide;            // the exact kernel takes int16
   OaqGemmI16 i16;             // NULL where it would not pay on any CPU that has the ISA
   OaqGemmI16Codes i16_codes;  // NULL where there is none
@@ -74,6 +78,12 @@ typedef struct OaqGemm {
   // NULL.
   OaqGemmI32 i32_pairs;
   OaqCost cost;
+  // What a call of all rows takes beside steps and drains, with the output stage: int16 sums, and
+  // how much more exact ones.
+  float int16_end, exact_end;
+  // The family of the same layout, rows and packing that suits the core that runs this thread just
+  // now; NULL where this one does, on any.
+  const struct OaqGemm* (*of_this_core)(void);
 } OaqGemm;
 
 // DEPTHWISE_CONV_2D: columns of one output row, of one tile of channels. The input's rows under the
@@ -140,6 +150,7 @@ typedef struct OaqKernels {
   // [num_gemms], wider tiles first; an op of few output channels takes a narrower one.
   const OaqGemm* gemms;
   size_t num_gemms;
+  const OaqGemm* broadcast;  // int16 for any op that it costs less; NULL where there is none
   const OaqDepthwise* depthwise;
   OaqOutput output;
 } OaqKernels;

@@ -32,17 +32,19 @@ static void add_tally(OaqOverflows* overflows, const Tally* tally) {
 }
 
 // What one step adds to a lane of a row's channel.
-static int32_t step_sum(const OaqGemm* gemm, const OaqRows* rows, size_t row, const int8_t* b,
+static int32_t step_sum(const OaqGemm* gemm, const OaqRows* rows, size_t row, const void* b,
                         size_t s, size_t channel, size_t lane) {
   const OaqLayout* layout = gemm->layout;
   const size_t step = oaq_layout_step(layout);
   const uint8_t* a = (const uint8_t*)rows->codes + row * rows->stride;
   a += rows->offsets[s / rows->segment_steps] + s % rows->segment_steps * step;
-  b += (s * layout->channels_per_tile + channel) * step;
+  const size_t first = (s * layout->channels_per_tile + channel) * step;
   int32_t sum = 0;
   for (size_t i = lane * layout->per_lane; i < (lane + 1) * layout->per_lane; ++i) {
     const int32_t activation = gemm->shifted ? a[i] : (int8_t)a[i];
-    sum += activation * b[i];
+    const int32_t weight =
+        gemm->i16_wide ? ((const int16_t*)b)[first + i] : ((const int8_t*)b)[first + i];
+    sum += activation * weight;
   }
   return sum;
 }
@@ -60,7 +62,7 @@ static void add_levels(uint32_t levels, size_t lanes, int64_t* values, Tally* ta
 
 // One channel of one row.
 static void count_channel(const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* rows,
-                          size_t row, const int8_t* b, size_t channel, Tally* tally) {
+                          size_t row, const void* b, size_t channel, Tally* tally) {
   const size_t lanes = gemm->layout->lanes;
   const size_t tile_lanes = oaq_layout_tile_lanes(gemm->layout);
   size_t first = 0;
@@ -83,7 +85,7 @@ static void count_channel(const OaqGemm* gemm, const OaqDrains* drains, const Oa
 }
 
 void oaq_count_gemm(size_t rows, const OaqGemm* gemm, const OaqDrains* drains, const OaqRows* a,
-                    const int8_t* b) {
+                    const void* b) {
   Tally tally = {0};
   for (size_t m = 0; m < rows; ++m) {
     for (size_t c = 0; c < gemm->layout->channels_per_tile; ++c) {

@@ -27,7 +27,7 @@ struct OaqRows;
 
 // The lanes of one call of an int16 GEMM kernel; a pair that saturates counts as an overflow.
 void oaq_count_gemm(size_t rows, const struct OaqGemm* gemm, const struct OaqDrains* drains,
-                    const struct OaqRows* a, const int8_t* b);
+                    const struct OaqRows* a, const void* b);
 
 // The same of a depthwise kernel's at one output position; `codes` are the activations, shifted, as
 // [steps * per_lane][channels of a tile].

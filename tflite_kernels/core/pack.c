@@ -9,8 +9,10 @@
 OaqPacking oaq_gemm_packing(const OaqGemm* gemm) {
   return (OaqPacking){.layout = gemm->layout,
                       .cost = &gemm->cost,
+                      .exact_end = gemm->exact_end,
                       .int16 = gemm->i16 != NULL,
                       .shifted = gemm->shifted,
+                      .i16_wide = gemm->i16_wide,
                       .exact_wide = gemm->exact_wide,
                       .exact_pairs = gemm->i32_pairs != NULL};
 }
@@ -20,13 +22,14 @@ void oaq_pack_tile(const OaqWeights* weights, const OaqLayout* layout, size_t fi
   const size_t step = oaq_layout_step(layout);
   const size_t per_tile = layout->channels_per_tile;
   const size_t steps = oaq_layout_steps(layout, weights->products);
+  const size_t filled = oaq_ceil_div(weights->products, step);
   const size_t channels = first_channel < weights->channels
                               ? oaq_min_size(per_tile, weights->channels - first_channel)
                               : 0;
   memset(out, 0, steps * per_tile * step);
   for (size_t c = 0; c < channels; ++c) {
     const int8_t* codes = weights->codes + (first_channel + c) * weights->channel_stride;
-    for (size_t s = 0; s < steps; ++s) {
+    for (size_t s = 0; s < filled; ++s) {
       int8_t* to = out + (s * per_tile + c) * step;
       const size_t count = oaq_min_size(step, weights->products - s * step);
       if (weights->product_stride == 1 && count == 4) {
@@ -38,8 +41,12 @@ void oaq_pack_tile(const OaqWeights* weights, const OaqLayout* layout, size_t fi
   }
 }
 
+static void widen_codes(const int8_t* codes, size_t count, int16_t* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = codes[i];
+}
+
 // From [steps][channels][step] codes to [steps * step / 2][channels][2] int16.
-static void widen_tile(const int8_t* codes, const OaqLayout* layout, size_t steps, int16_t* out) {
+static void widen_pairs(const int8_t* codes, const OaqLayout* layout, size_t steps, int16_t* out) {
   const size_t step = oaq_layout_step(layout);
   const size_t channels = layout->channels_per_tile;
   for (size_t s = 0; s < steps; ++s) {
@@ -126,6 +133,16 @@ static bool add_start_values(const int8_t* codes, OaqRange range, OaqDrains* dra
   return true;
 }
 
+// OaqDrains.first_steps of a drain list; NULL where memory is out.
+static uint8_t* mark_first_steps(const uint32_t* blocks, size_t num_blocks, size_t steps) {
+  uint8_t* marks = calloc(steps / 8, sizeof(*marks));
+  size_t step = 0;
+  for (size_t i = 0; marks != NULL && i < num_blocks; step += blocks[i++]) {
+    marks[step / 8] = (uint8_t)(marks[step / 8] | 1u << step % 8);
+  }
+  return marks;
+}
+
 // Decides for one tile, whose codes are at `codes`.
 static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* packing,
                       const OaqPlanner* planner, size_t index, uint32_t* blocks, OaqPacked* packed,
@@ -137,7 +154,7 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
   const bool pairs_safe =
       layout->per_lane != 2 || oaq_pairs_are_safe(codes, layout, packed->steps, width);
   if (packing->int16 && pairs_safe) {
-    count = oaq_drain_list(codes, layout, packed->steps, width, blocks);
+    count = oaq_drain_list(codes, layout, packed->steps, range, blocks);
   } else if (policy != OAQ_POLICY_EXACT) {
     policy = OAQ_POLICY_EXACT;
     ++summary->tiles_saturating;
@@ -150,7 +167,8 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
   }
 #endif
   OaqTile* tile = &packed->tiles[index];
-  tile->int16 = oaq_plan_tile(policy, packing->cost, layout, packed->steps, blocks, count, summary);
+  tile->int16 = oaq_plan_tile(policy, packing->cost, packing->exact_end, layout, packed->steps,
+                              blocks, count, summary);
   tile->wide = !tile->int16 && packing->exact_wide;
   tile->paired = packing->exact_pairs && oaq_neighbours_fit(codes, layout, packed->steps);
   if (!tile->int16) return true;
@@ -159,8 +177,18 @@ static bool plan_tile(const int8_t* codes, OaqRange range, const OaqPacking* pac
   memcpy(tile->drains.blocks, blocks, count * sizeof(*blocks));
   tile->drains.num_blocks = count;
   OAQ_COUNTING(tile->drains.overflows = planner->overflows;)
+  if (layout->at_once == 8) {
+    tile->drains.first_steps = mark_first_steps(blocks, count, packed->steps);
+    if (tile->drains.first_steps == NULL) return false;
+  }
+  if (layout->from_zero) return true;
   return add_start_values(codes, range, &tile->drains, layout,
                           packed->bias_int16 + index * layout->channels_per_tile);
+}
+
+// Whether a tile's weights are int16.
+static bool takes_int16(const OaqTile* tile, const OaqPacking* packing) {
+  return tile->wide || (tile->int16 && packing->i16_wide);
 }
 
 // Plans all tiles, then packs them into a buffer of just their size.
@@ -170,23 +198,28 @@ static bool pack_tiles(const OaqWeights* weights, OaqRange range, const OaqPacki
   const OaqLayout* layout = packing->layout;
   int8_t* codes = malloc(tile_size);
   bool good = codes != NULL;
-  size_t sizes = packed->num_tiles;  // of narrow tiles
+  size_t sizes = packed->num_tiles;  // of int8 tiles
   for (size_t index = 0; good && index < packed->num_tiles; ++index) {
     oaq_pack_tile(weights, layout, index * layout->channels_per_tile, codes);
     good = plan_tile(codes, range, packing, planner, index, blocks, packed, summary);
-    sizes += packed->tiles[index].wide ? 1 : 0;
+    sizes += takes_int16(&packed->tiles[index], packing) ? 1 : 0;
   }
   good = good && oaq_size_multiply(sizes, tile_size, &packed->weights_size);
   packed->weights = good ? malloc(packed->weights_size) : NULL;
   char* next = packed->weights;
   for (size_t index = 0; next != NULL && index < packed->num_tiles; ++index) {
     OaqTile* tile = &packed->tiles[index];
-    int8_t* to = tile->wide ? codes : (int8_t*)next;
+    const bool widened = takes_int16(tile, packing);
+    int8_t* to = widened ? codes : (int8_t*)next;
     oaq_pack_tile(weights, layout, index * layout->channels_per_tile, to);
-    if (tile->wide) widen_tile(codes, layout, packed->steps, (int16_t*)(void*)next);
+    if (tile->wide) {
+      widen_pairs(codes, layout, packed->steps, (int16_t*)(void*)next);
+    } else if (widened) {
+      widen_codes(codes, tile_size, (int16_t*)(void*)next);
+    }
     packed->any_wide = packed->any_wide || tile->wide;
     tile->weights = next;
-    next += tile->wide ? 2 * tile_size : tile_size;
+    next += widened ? 2 * tile_size : tile_size;
   }
   free(codes);
   return packed->weights != NULL;
@@ -246,6 +279,7 @@ size_t oaq_packed_bytes(const OaqPacked* packed) {
   for (size_t i = 0; i < packed->num_tiles; ++i) {
     const OaqDrains* drains = &packed->tiles[i].drains;
     bytes += drains->num_blocks * sizeof(*drains->blocks);
+    if (drains->first_steps != NULL) bytes += packed->steps / 8;
     if (drains->start == NULL) continue;
     bytes += drains->num_blocks * lanes * sizeof(*drains->start);
     OAQ_COUNTING(bytes += drains->num_blocks * lanes * sizeof(*drains->true_start);)
@@ -256,6 +290,7 @@ size_t oaq_packed_bytes(const OaqPacked* packed) {
 void oaq_packed_free(OaqPacked* packed) {
   for (size_t i = 0; packed->tiles != NULL && i < packed->num_tiles; ++i) {
     free(packed->tiles[i].drains.blocks);
+    free(packed->tiles[i].drains.first_steps);
     free(packed->tiles[i].drains.start);
     OAQ_COUNTING(free(packed->tiles[i].drains.true_start);)
   }

@@ -26,9 +26,9 @@ typedef struct OaqTile {
 typedef struct OaqPacked {
   const OaqLayout* layout;
   size_t channels, products, steps, num_tiles;
-  int32_t shift;  // kernels see activation codes less this
-  bool any_wide;  // tiles
-  void* weights;  // for each tile [steps][channels_per_tile][lanes * per_lane], wide ones int16
+  int32_t shift;        // kernels see activation codes less this
+  bool any_wide;        // tiles
+  void* weights;        // for each tile [steps][channels_per_tile][lanes * per_lane], int8 or int16
   size_t weights_size;  // in bytes
   OaqTile* tiles;
   // [num_tiles * channels_per_tile]: bias - (zero_point - shift) * sum(q), modulo 2^32. For the
@@ -55,9 +55,10 @@ typedef struct OaqPlanner {
 typedef struct OaqPacking {
   const OaqLayout* layout;
   const OaqCost* cost;
-  bool int16;    // there is an int16 kernel
-  bool shifted;  // as OaqGemm has them
-  bool exact_wide;
+  float exact_end;  // as OaqGemm has it
+  bool int16;       // there is an int16 kernel
+  bool shifted;     // as OaqGemm has them
+  bool i16_wide, exact_wide;
   bool exact_pairs;  // there is an i32_pairs
 } OaqPacking;
 

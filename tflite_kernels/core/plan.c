@@ -12,13 +12,15 @@ static size_t tile_depth(const OaqLayout* layout, const uint32_t* blocks, size_t
   return steps * layout->per_lane;
 }
 
-bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layout, size_t steps,
-                   const uint32_t* blocks, size_t num_blocks, OaqPlanSummary* summary) {
+bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, float exact_end, const OaqLayout* layout,
+                   size_t steps, const uint32_t* blocks, size_t num_blocks,
+                   OaqPlanSummary* summary) {
   const float int16_cost = cost->int16_step * (float)steps + cost->int16_drain * (float)num_blocks;
-  const float exact_cost = cost->exact_step * (float)steps;
+  const float exact_cost = cost->exact_step * (float)steps + exact_end;
   const bool int16 =
       policy == OAQ_POLICY_INT16 || (policy == OAQ_POLICY_AUTO && int16_cost < exact_cost);
   ++summary->tiles;
+  summary->cost += int16 ? int16_cost : exact_cost;
   if (!int16) {
     summary->int16_cost += int16_cost;
     summary->exact_cost += exact_cost;

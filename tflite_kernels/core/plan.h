@@ -23,11 +23,13 @@ typedef struct OaqPlanSummary {
   size_t drains;                 // of one output position, over the int16 tiles
   bool never_drained;            // every int16 tile drains only once, at the end
   float int16_cost, exact_cost;  // of the tiles that run exact, had they run either way
+  float cost;                    // of all tiles, as they run
 } OaqPlanSummary;
 
 // Whether a tile of `steps` steps runs int16 with the given drain list; adds it to the summary.
-bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, const OaqLayout* layout, size_t steps,
-                   const uint32_t* blocks, size_t num_blocks, OaqPlanSummary* summary);
+bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, float exact_end, const OaqLayout* layout,
+                   size_t steps, const uint32_t* blocks, size_t num_blocks,
+                   OaqPlanSummary* summary);
 
 // Why tiles run exact, into text[size]; empty where none does. `has_int16`: the ISA has an int16
 // kernel for the op.

@@ -22,6 +22,9 @@ enum { kLooks = 4000 };
 // harm if it took its last look at the word in an earlier job.
 typedef uint64_t Ticket;
 
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && sizeof(Ticket) <= sizeof(long long),
+               "build threads_none.c in place of this");
+
 enum { kPartBits = 24, kMostParts = (1 << kPartBits) - 1, kMostThreads = UINT16_MAX };
 
 static Ticket make_ticket(size_t workers, size_t first, size_t left) {

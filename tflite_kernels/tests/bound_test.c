@@ -54,22 +54,26 @@ static void test_edge_of_16_bits(void) {
   CHECK(oaq_zero_start_is_safe((OaqRange){0, 1}, down));
 }
 
-// L1 norm of a lane's products in steps [begin, end).
-static uint64_t block_l1(const OaqWeights* weights, const OaqLayout* layout, size_t channel,
-                         size_t lane, size_t begin, size_t end) {
-  uint64_t l1 = 0;
+// A lane's products in steps [begin, end).
+static OaqLaneSums block_sums(const OaqWeights* weights, const OaqLayout* layout, size_t channel,
+                              size_t lane, size_t begin, size_t end) {
+  OaqLaneSums sums = {0, 0};
   for (size_t k = begin * oaq_layout_step(layout); k < end * oaq_layout_step(layout); ++k) {
     if (k >= weights->products || oaq_layout_lane(layout, k) != lane) continue;
-    l1 += (uint64_t)abs(oaq_weight(weights, channel, k));
+    oaq_lane_sums_add(&sums, oaq_weight(weights, channel, k));
   }
-  return l1;
+  return sums;
 }
 
 static bool tile_block_is_safe(const OaqWeights* weights, const OaqLayout* layout, OaqRange range,
                                size_t begin, size_t end) {
   for (size_t c = 0; c < weights->channels; ++c) {
     for (size_t lane = 0; lane < layout->lanes; ++lane) {
-      if (!oaq_block_is_safe(range, block_l1(weights, layout, c, lane, begin, end))) return false;
+      const OaqLaneSums sums = block_sums(weights, layout, c, lane, begin, end);
+      const bool safe = layout->from_zero
+                            ? oaq_zero_start_is_safe(range, sums)
+                            : oaq_block_is_safe(range, (uint64_t)(sums.positive + sums.negative));
+      if (!safe) return false;
     }
   }
   return true;
@@ -116,7 +120,7 @@ static void check_drain_list(const OaqWeights* weights, const OaqLayout* layout,
   uint32_t* blocks = test_alloc(steps, sizeof(*blocks));
   int8_t* tile = test_alloc(steps * layout->channels_per_tile, oaq_layout_step(layout));
   oaq_pack_tile(weights, layout, 0, tile);
-  const size_t count = oaq_drain_list(tile, layout, steps, range.hi - range.lo, blocks);
+  const size_t count = oaq_drain_list(tile, layout, steps, range, blocks);
   size_t begin = 0;
   for (size_t i = 0; i < count; ++i) {
     const size_t end = begin + blocks[i];

@@ -66,7 +66,7 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
     }
   }
   static const OaqPolicy kPolicies[] = {OAQ_POLICY_INT16, OAQ_POLICY_EXACT};
-  for (int policy = 0; policy < 2; ++policy) {
+  for (int policy = 0; policy < (gemm->i32 != NULL ? 2 : 1); ++policy) {
     const OaqPlanner planner = {.policy = kPolicies[policy], .kernels = kernels};
     const OaqPacking packing = oaq_gemm_packing(gemm);
     OaqPacked packed;
@@ -150,6 +150,43 @@ static void check_output(const OaqKernels* kernels, Random* random) {
   oaq_output_stage_free(&stage);
 }
 
+static int times_asked;
+
+static const OaqGemm* scalar_gemm(void) {
+  ++times_asked;
+  return &oaq_kernels_scalar.gemms[0];
+}
+
+// A family that asks which core it is on has no kernels called but those of the answer.
+static void check_of_this_core(void) {
+  const OaqGemm asks = {.layout = scalar_gemm()->layout, .rows = 4, .of_this_core = scalar_gemm};
+  enum { kRows = 3, kChannels = 4, kProducts = 8 };
+  CHECK(asks.layout == &oaq_layout_c8);
+  int8_t codes[kChannels * kProducts], input[kRows * kProducts];
+  memset(codes, 3, sizeof(codes));
+  memset(input, 2, sizeof(input));
+  const OaqWeights weights = {codes, kChannels, kProducts, kProducts, 1};
+  const OaqPlanner planner = {.policy = OAQ_POLICY_EXACT, .kernels = &oaq_kernels_scalar};
+  const OaqPacking packing = oaq_gemm_packing(&asks);
+  OaqPacked packed;
+  OaqPlanSummary summary = {0};
+  CHECK(oaq_pack(&weights, NULL, 0, kRanges[0], &packing, &planner, &packed, &summary, NULL));
+  OaqMultiplier halves[kChannels];
+  for (size_t c = 0; c < kChannels; ++c) halves[c] = (OaqMultiplier){1 << 30, 0};
+  const OaqRequantize requantize = {.channels = halves, .lo = -128, .hi = 127};
+  OaqOutputStage stage;
+  CHECK(oaq_output_stage_init(&requantize, kChannels, &stage, NULL));
+  const OaqInput rows = oaq_rows_in_place(&packed, input, kRows);
+  const OaqTiles tiles = {&packed, 0, 1, 0};
+  int8_t out[kRows * kChannels] = {0};
+  times_asked = 0;
+  oaq_gemm(&rows, &tiles, &asks, oaq_kernels_scalar.output, &stage, false, out, kChannels);
+  CHECK(times_asked == 1);
+  for (size_t i = 0; i < sizeof(out); ++i) CHECK(out[i] == kProducts * 3 * 2 / 2);
+  oaq_output_stage_free(&stage);
+  oaq_packed_free(&packed);
+}
+
 // Blocks of one step that adds pairs drain after two products: exact sums are faster than that, so
 // no plan may prefer them.
 static void check_cost(const OaqLayout* layout, const OaqCost* cost) {
@@ -183,6 +220,8 @@ int main(void) {
           for (int round = 0; round < 4; ++round) {
             const OaqGemm* gemm = &kernels->gemms[(size_t)round % kernels->num_gemms];
             check_gemm(kernels, gemm, &random, products, kRanges[r], mode);
+            if (kernels->broadcast == NULL) continue;
+            check_gemm(kernels, kernels->broadcast, &random, products, kRanges[r], mode);
           }
         }
       }
@@ -192,6 +231,7 @@ int main(void) {
     memset(met_pairs, 0, sizeof(met_pairs));
     for (int round = 0; round < 3000; ++round) check_output(kernels, &random);
   }
+  check_of_this_core();
   CHECK(oaq_kernels_find("auto") != NULL && oaq_kernels_find("no such isa") == NULL);
   return 0;
 }

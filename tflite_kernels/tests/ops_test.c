@@ -11,6 +11,9 @@ static const OaqRange kRanges[] = {{-128, 127}, {0, 127}, {-63, 63}, {-128, 10}}
 
 static const OaqKernels* kernels;
 
+// Convolutions, by whether they run on the family `broadcast`.
+static size_t met_broadcast[2];
+
 // None, and pools for which the smallest op is worth sharing out.
 static OaqThreads* pools[3];
 
@@ -119,8 +122,9 @@ static void check_conv_2d(Random* random) {
     const OaqPlanner planner = make_planner(random, kPolicies[policy]);
     OaqConv2d op;
     CHECK(oaq_conv_2d_create(&params, weights, bias, &planner, &op, NULL));
-    const OaqGemm* gemm = oaq_kernels_gemm(kernels, params.output_channels / groups);
+    const OaqGemm* gemm = op.gemm;
     const size_t per_tile = gemm->layout->channels_per_tile;
+    ++met_broadcast[gemm == kernels->broadcast];
     const size_t group_tiles = (params.output_channels / groups + per_tile - 1) / per_tile;
     CHECK(op.summary.tiles == groups * group_tiles);
     if (kPolicies[policy] == OAQ_POLICY_INT16 && gemm->i16 != NULL) {
@@ -330,6 +334,8 @@ int main(void) {
       check_worst_input(&random, kRanges[round % 4]);
       check_broken_claim(&random);
     }
+    CHECK(kernels->broadcast == NULL || (met_broadcast[false] > 100 && met_broadcast[true] > 100));
+    memset(met_broadcast, 0, sizeof(met_broadcast));
   }
   oaq_scratch_free(&scratch);
   for (int i = 0; i < 3; ++i) oaq_threads_destroy(pools[i]);

@@ -61,23 +61,41 @@
   .endif
 .endm
 
-.macro load_step
+.macro load_part k
+  .if \k == 0
   ldr x8, [x0], #8
+  .elseif \k == 1
   ldr x9, [x1], #8
+  .elseif \k == 2
+  ldr x10, [x2], #8
+  .elseif \k == 3
+  ldr x11, [x3], #8
+  .elseif \k == 4
   ldr d24, [x4], #32
   ins v16.d[0], x8
-  ldr x10, [x2], #8
+  .elseif \k == 5
   ldr d25, [x4, #-24]
   ins v17.d[0], x9
-  ldr x11, [x3], #8
+  .elseif \k == 6
   ldr d26, [x4, #-16]
   ins v18.d[0], x10
+  .else
   ldr d27, [x4, #-8]
   ins v19.d[0], x11
+  .endif
+.endm
+
+.macro load_step
+  .irp k, 0, 1, 2, 3, 4, 5, 6, 7
+  load_part \k
+  .endr
 .endm
 
 #include "core/aarch64/multiply_i16_c8_4x4.inc"
+#include "core/aarch64/multiply_i16_c8_4x4_whole.inc"
 
-multiply_4x4 oaq_multiply_i16_c8_4x4_a53
+multiply_4x4 oaq_multiply_i16_c8_4x4_a53, 0
+multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a53, 1
+multiply_4x4_whole oaq_multiply_i16_c8_4x4_whole_a53
 
 .section .note.GNU-stack, "", %progbits

@@ -51,18 +51,35 @@
   \aside 11
 .endm
 
-.macro load_step
+.macro load_part k
+  .if \k == 0
   ldr d16, [x0], #8
+  .elseif \k == 1
   ldr d17, [x1], #8
+  .elseif \k == 2
   ldr d18, [x2], #8
+  .elseif \k == 3
   ldr d19, [x3], #8
+  .elseif \k == 4
   ldr d24, [x4], #32
+  .elseif \k == 5
   ldr d25, [x4, #-24]
+  .elseif \k == 6
   ldr d26, [x4, #-16]
+  .endif
+.endm
+
+.macro load_step
+  .irp k, 0, 1, 2, 3, 4, 5, 6, 7
+  load_part \k
+  .endr
 .endm
 
 #include "core/aarch64/multiply_i16_c8_4x4.inc"
+#include "core/aarch64/multiply_i16_c8_4x4_whole.inc"
 
-multiply_4x4 oaq_multiply_i16_c8_4x4_a55
+multiply_4x4 oaq_multiply_i16_c8_4x4_a55, 0
+multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a55, 1
+multiply_4x4_whole oaq_multiply_i16_c8_4x4_whole_a55
 
 .section .note.GNU-stack, "", %progbits

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifdef __linux__
-// For sched_getcpu.
-#define _GNU_SOURCE
-#endif
-
 #include "core/arm/cpu.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 #ifdef __linux__
-#include <sched.h>
 #include <sys/auxv.h>
 
 // Bits of AT_HWCAP and AT_HWCAP2, as the kernel's uapi/asm/hwcap.h has them: older C libraries lack
@@ -28,10 +21,12 @@ OaqArm oaq_arm(void) {
 }
 
 // The kernel answers for the register, which user space may not read, where it says so.
-static bool read_register(uint64_t* midr) {
-  if ((getauxval(AT_HWCAP) & kCpuid) == 0) return false;
-  __asm__ volatile("mrs %0, midr_el1" : "=r"(*midr));
-  return true;
+OaqArmKind oaq_arm_kind_of_this_core(void) {
+  if ((getauxval(AT_HWCAP) & kCpuid) == 0) return OAQ_ARM_A53;
+  uint64_t midr = 0;
+  // Volatile: the next call may run on another core.
+  __asm__ volatile("mrs %0, midr_el1" : "=r"(midr));
+  return oaq_arm_kind((uint32_t)midr);
 }
 #else
 enum { kNeon = 1 << 12, kAsimdDp = 1 << 24, kI8mm = 1 << 27 };
@@ -44,31 +39,16 @@ OaqArm oaq_arm(void) {
   return cpu;
 }
 
-static bool read_register(uint64_t* midr) {
-  (void)midr;
-  return false;
-}
+OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_A53; }
 #endif
 
-static bool read_file(uint64_t* midr) {
-  const int core = sched_getcpu();
-  if (core < 0) return false;
-  char path[96];
-  snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/regs/identification/midr_el1", core);
-  FILE* file = fopen(path, "r");
-  if (file == NULL) return false;
-  char text[32] = "";
-  char* end = text;
-  if (fgets(text, sizeof(text), file) != NULL) *midr = strtoull(text, &end, 16);
-  fclose(file);
-  return end != text;
-}
-
-uint32_t oaq_arm_part(void) {
-  enum { kArm = 0x41 };
-  uint64_t midr = 0;
-  if (!read_register(&midr) && !read_file(&midr)) return 0;
-  return (midr >> 24 & 0xFF) == kArm ? (uint32_t)(midr >> 4 & 0xFFF) : 0;
+// All kernels list the cores here, also to 32-bit programs and to apps on Android; the registers
+// under /sys are for 64-bit ones alone.
+unsigned oaq_arm_kinds(void) {
+  FILE* cpuinfo = fopen("/proc/cpuinfo", "r");
+  const unsigned kinds = cpuinfo != NULL ? oaq_arm_kinds_in(cpuinfo) : 0;
+  if (cpuinfo != NULL) fclose(cpuinfo);
+  return kinds != 0 ? kinds : oaq_arm_kind_of_this_core();
 }
 #else
 // Systems that run on nothing without NEON, and do not say on which core.
@@ -86,21 +66,61 @@ OaqArm oaq_arm(void) {
   return cpu;
 }
 
-uint32_t oaq_arm_part(void) { return 0; }
+OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_A53; }
+
+unsigned oaq_arm_kinds(void) { return OAQ_ARM_A53; }
 #endif
 
-bool oaq_arm_is_in_order(void) {
-  switch (oaq_arm_part()) {
-    case OAQ_CORTEX_A9:
-    case OAQ_CORTEX_A15:
-    case OAQ_CORTEX_A17:
-    case OAQ_CORTEX_A57:
-    case OAQ_CORTEX_A72:
-    case OAQ_CORTEX_A73:
-    case OAQ_CORTEX_A75:
-    case OAQ_CORTEX_A76:
-      return false;
+// Implementers and parts, as MIDR has them.
+enum { kArm = 0x41, kQualcomm = 0x51, kSamsung = 0x53 };
+#define OAQ_PART(implementer, part) ((uint32_t)(implementer) << 12 | (part))
+
+static uint32_t implementer_and_part(uint32_t midr) {
+  return OAQ_PART(midr >> 24, midr >> 4 & 0xFFF);
+}
+
+OaqArmKind oaq_arm_kind(uint32_t midr) {
+  switch (implementer_and_part(midr)) {
+    case OAQ_PART(kArm, 0xD05):       // Cortex-A55
+    case OAQ_PART(kArm, 0xD46):       // Cortex-A510
+    case OAQ_PART(kArm, 0xD80):       // Cortex-A520
+    case OAQ_PART(kQualcomm, 0x803):  // Kryo 3xx Silver, an A55
+    case OAQ_PART(kQualcomm, 0x805):  // Kryo 4xx Silver, an A55
+      return OAQ_ARM_A55;
+    case OAQ_PART(kArm, 0xC09):       // Cortex-A9
+    case OAQ_PART(kArm, 0xC0D):       // Cortex-A12
+    case OAQ_PART(kArm, 0xC0E):       // Cortex-A17
+    case OAQ_PART(kArm, 0xC0F):       // Cortex-A15
+    case OAQ_PART(kArm, 0xD07):       // Cortex-A57
+    case OAQ_PART(kArm, 0xD08):       // Cortex-A72
+    case OAQ_PART(kArm, 0xD09):       // Cortex-A73
+    case OAQ_PART(kArm, 0xD0A):       // Cortex-A75
+    case OAQ_PART(kArm, 0xD0B):       // Cortex-A76
+    case OAQ_PART(kArm, 0xD0C):       // Neoverse N1
+    case OAQ_PART(kArm, 0xD0D):       // Cortex-A77
+    case OAQ_PART(kArm, 0xD41):       // Cortex-A78
+    case OAQ_PART(kQualcomm, 0x201):  // Kryo
+    case OAQ_PART(kQualcomm, 0x205):
+    case OAQ_PART(kQualcomm, 0x211):
+    case OAQ_PART(kQualcomm, 0x800):  // Kryo 2xx Gold, an A73; its Silver, 0x801, is an A53
+    case OAQ_PART(kQualcomm, 0x802):  // Kryo 3xx Gold, an A75
+    case OAQ_PART(kQualcomm, 0x804):  // Kryo 4xx Gold, an A76
+    case OAQ_PART(kSamsung, 0x001):   // Exynos M1, M2
+    case OAQ_PART(kSamsung, 0x002):   // Exynos M3
+      return OAQ_ARM_A72;
     default:
-      return true;
+      return OAQ_ARM_A53;
   }
+}
+
+unsigned oaq_arm_kinds_in(FILE* cpuinfo) {
+  unsigned kinds = 0, implementer = kArm, part = 0;
+  char line[256];
+  while (fgets(line, sizeof(line), cpuinfo) != NULL) {
+    // Of each core, the part comes second.
+    if (sscanf(line, "CPU implementer : %x", &implementer) == 1) continue;
+    if (sscanf(line, "CPU part : %x", &part) != 1) continue;
+    kinds |= oaq_arm_kind((implementer & 0xFF) << 24 | (part & 0xFFF) << 4);
+  }
+  return kinds;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 // What all cores of this machine execute.
 typedef struct OaqArm {
@@ -14,31 +15,26 @@ typedef struct OaqArm {
 
 OaqArm oaq_arm(void);
 
-// ARM's own cores, by the part number in MIDR_EL1.
-enum {
-  OAQ_CORTEX_A5 = 0xC05,
-  OAQ_CORTEX_A7 = 0xC07,
-  OAQ_CORTEX_A8 = 0xC08,
-  OAQ_CORTEX_A9 = 0xC09,
-  OAQ_CORTEX_A15 = 0xC0F,
-  OAQ_CORTEX_A17 = 0xC0E,
-  OAQ_CORTEX_A32 = 0xD01,
-  OAQ_CORTEX_A53 = 0xD03,
-  OAQ_CORTEX_A35 = 0xD04,
-  OAQ_CORTEX_A55 = 0xD05,
-  OAQ_CORTEX_A57 = 0xD07,
-  OAQ_CORTEX_A72 = 0xD08,
-  OAQ_CORTEX_A73 = 0xD09,
-  OAQ_CORTEX_A75 = 0xD0A,
-  OAQ_CORTEX_A76 = 0xD0B,
-  OAQ_CORTEX_A510 = 0xD46,
-};
+// Kinds of cores, by the schedule that suits them: bits, so that a chip is a set of them.
+typedef enum OaqArmKind {
+  OAQ_ARM_A53 = 1,  // two instructions in order, no vector load with a multiplication
+  OAQ_ARM_A55 = 2,  // two instructions in order, one of which may be a vector load
+  OAQ_ARM_A72 = 4,  // out of order
+} OaqArmKind;
 
-// The part number of the core that runs this thread just now, 0 where it is not ARM's own or the
-// system does not say. On a machine with cores of two kinds the next call may find the other one.
-uint32_t oaq_arm_part(void);
+// Of a core, by its main ID register, MIDR; OAQ_ARM_A53 for one that is not known: that schedule
+// costs bigger cores next to nothing.
+OaqArmKind oaq_arm_kind(uint32_t midr);
 
-// Whether that core issues instructions in order; true where it is not known.
-bool oaq_arm_is_in_order(void);
+// Of all cores that a /proc/cpuinfo lists; 0 where it names none.
+unsigned oaq_arm_kinds_in(FILE* cpuinfo);
+
+// Of all cores of this machine that are on. Where the system does not list them, of the one that
+// runs this thread.
+unsigned oaq_arm_kinds(void);
+
+// Of the core that runs this thread just now, as long as an exception takes: the kernel answers.
+// OAQ_ARM_A53 where it does not say.
+OaqArmKind oaq_arm_kind_of_this_core(void);
 
 #endif  // OAQ_CORE_ARM_CPU_H_

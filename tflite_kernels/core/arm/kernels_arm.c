@@ -24,9 +24,11 @@
 #else
 #define OAQ_NEON_ROWS 2
 #define OAQ_NEON_KERNEL(name) oaq_gemm_##name##_c8_2x4_neon
-// From the same counts for eight products and six loads a step.
-#define OAQ_IN_ORDER_COST {15.0f, 34.0f, 23.0f}
-#define OAQ_OUT_OF_ORDER_COST {8.3f, 9.0f, 10.6f}
+// The compiled loops, and a block's way around them, on the same model (bench/in_order_arm32.py),
+// and by llvm-mca -mcpu=cortex-a9, its model of A15 and A17 too; by its A57 either path costs the
+// same.
+#define OAQ_IN_ORDER_COST {17.0f, 48.0f, 26.0f}
+#define OAQ_OUT_OF_ORDER_COST {10.5f, 37.0f, 17.5f}
 #endif
 
 static const OaqGemm kInOrderGemms[] = {{.layout = &oaq_layout_c8,
@@ -63,37 +65,57 @@ static const OaqKernels kOutOfOrder = {
 };
 
 #ifdef OAQ_ASSEMBLY
-// Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm), a
-// drain with what a block adds to it, simulated instruction by instruction; exact as above.
-#define OAQ_CORE(core, Core, step, drain, exact)                                         \
-  static const OaqGemm k##Core##Gemms[] = {{.layout = &oaq_layout_c8,                    \
-                                            .rows = 4,                                   \
-                                            .i16 = oaq_gemm_i16_c8_4x4_##core,           \
-                                            .i32 = oaq_gemm_i32_c8_4x4_neon,             \
-                                            .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon, \
-                                            .cost = {step, drain, exact}}};              \
-  static const OaqKernels k##Core = {.isa = #core,                                       \
-                                     .part_macs = 100 * 1000,                            \
-                                     .gemms = k##Core##Gemms,                            \
-                                     .num_gemms = 1,                                     \
-                                     .depthwise = &oaq_depthwise_neon,                   \
+// Cycles of a call of four rows, of the assembly on models of the cores: a step (make bench-arm); a
+// drain of no levels with what a block adds to it; exact as above; what reducing exact sums and the
+// output stage of sums in memory take, less the output stage of sums in registers.
+#define OAQ_CORE(name, Name, core, other, found, step, drain, exact, end, more)            \
+  static const OaqGemm k##Name##Gemms[] = {{.layout = &oaq_layout_c8,                      \
+                                            .rows = 4,                                     \
+                                            .i16 = oaq_gemm_i16_c8_4x4_##core,             \
+                                            .i16_codes = oaq_gemm_i16_codes_c8_4x4_##core, \
+                                            .i32 = oaq_gemm_i32_c8_4x4_neon,               \
+                                            .i32_pairs = oaq_gemm_i32_pairs_c8_4x4_neon,   \
+                                            .cost = {step, drain, exact},                  \
+                                            .int16_end = end,                              \
+                                            .exact_end = more,                             \
+                                            .of_this_core = found}};                       \
+  static const OaqKernels k##Name = {.isa = #name,                                         \
+                                     .part_macs = 100 * 1000,                              \
+                                     .gemms = k##Name##Gemms,                              \
+                                     .num_gemms = 1,                                       \
+                                     .broadcast = other,                                   \
+                                     .depthwise = &oaq_depthwise_neon,                     \
                                      .output = oaq_output_neon}
 
-OAQ_CORE(a53, A53, 20.0f, 54.0f, 42.0f);
-OAQ_CORE(a55, A55, 16.0f, 52.0f, 42.0f);
-OAQ_CORE(a72, A72, 16.0f, 12.0f, 20.6f);
+#define OAQ_BROADCAST(core, Core, step, drain, end)          \
+  static const OaqGemm k##Core##Broadcast = {                \
+      .layout = &oaq_layout_broadcast,                       \
+      .rows = 4,                                             \
+      .i16_wide = true,                                      \
+      .i16 = oaq_gemm_i16_broadcast_4x16_##core,             \
+      .i16_codes = oaq_gemm_i16_codes_broadcast_4x16_##core, \
+      .cost = {step, drain, 1e30f},                          \
+      .int16_end = end}
+OAQ_BROADCAST(a53, A53, 10.75f, 17.0f, 120.0f);
+OAQ_BROADCAST(a55, A55, 9.0f, 17.0f, 105.0f);
 
-// Which of them this core is for. On a chip of two kinds a thread may meet the other one: the
-// schedule for in-order cores costs the others nothing, whose limit is the multiplier.
-static const OaqKernels* of_this_core(void) {
-  const uint32_t part = oaq_arm_part();
-  if (part == OAQ_CORTEX_A55 || part == OAQ_CORTEX_A510) return &kA55;
-  return oaq_arm_is_in_order() ? &kA53 : &kA72;
+OAQ_CORE(a53, A53, a53, &kA53Broadcast, NULL, 20.0f, 50.0f, 42.0f, 40.0f, 97.0f);
+OAQ_CORE(a55, A55, a55, &kA55Broadcast, NULL, 16.0f, 50.0f, 40.0f, 40.0f, 90.0f);
+OAQ_CORE(a72, A72, a72, NULL, NULL, 16.0f, 12.0f, 20.6f, 24.0f, 20.0f);
+
+static const OaqKernels* of_kind(OaqArmKind kind) {
+  return kind == OAQ_ARM_A72 ? &kA72 : kind == OAQ_ARM_A55 ? &kA55 : &kA53;
 }
+
+static const OaqGemm* c8_of_this_core(void) { return of_kind(oaq_arm_kind_of_this_core())->gemms; }
+
+// For chips of several kinds. The plan is A53's, whose costs take int16 for blocks of three steps
+// and more, as those of A55 and A72 do. No family is packed for in-order cores alone.
+OAQ_CORE(per_core, PerCore, a53, NULL, c8_of_this_core, 20.0f, 50.0f, 42.0f, 40.0f, 97.0f);
 #endif
 
 #ifdef __aarch64__
-// The layout is for its order alone: nothing is summed in 16 bits.
+// Layouts are for their order alone: nothing is summed in 16 bits.
 static const OaqGemm kDotprodGemms[] = {
     {.layout = &oaq_layout_c4_8, .rows = 8, .i32 = oaq_gemm_i32_c4_8x8_dotprod}};
 static const OaqKernels kDotprod = {.isa = "dotprod",
@@ -102,22 +124,41 @@ static const OaqKernels kDotprod = {.isa = "dotprod",
                                     .num_gemms = 1,
                                     .depthwise = &oaq_depthwise_neon,
                                     .output = oaq_output_neon};
+
+static const OaqGemm kI8mmGemms[] = {
+    {.layout = &oaq_layout_c8_8, .rows = 8, .i32 = oaq_gemm_i32_c8_8x8_i8mm}};
+static const OaqKernels kI8mm = {.isa = "i8mm",
+                                 .part_macs = 400 * 1000,
+                                 .gemms = kI8mmGemms,
+                                 .num_gemms = 1,
+                                 .depthwise = &oaq_depthwise_neon,
+                                 .output = oaq_output_neon};
 #endif
+
+const OaqKernels* oaq_kernels_arm_of(unsigned kinds) {
+#ifdef OAQ_ASSEMBLY
+  const bool one = (kinds & (kinds - 1)) == 0;
+  return one ? of_kind((OaqArmKind)kinds) : &kPerCore;
+#else
+  return kinds == OAQ_ARM_A72 ? &kOutOfOrder : &kInOrder;
+#endif
+}
 
 const OaqKernels* oaq_kernels_arm(const char* isa) {
   if (!oaq_arm().neon) return NULL;
   const bool any = strcmp(isa, "auto") == 0;
 #ifdef __aarch64__
-  const bool dotprod = oaq_arm().dotprod;
-  if (dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
+  const OaqArm cpu = oaq_arm();
+  if (cpu.i8mm && (any || strcmp(isa, kI8mm.isa) == 0)) return &kI8mm;
+  if (cpu.dotprod && (any || strcmp(isa, kDotprod.isa) == 0)) return &kDotprod;
 #endif
+  if (any) return oaq_kernels_arm_of(oaq_arm_kinds());
 #ifdef OAQ_ASSEMBLY
-  if (any) return of_this_core();
-  static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72};
+  static const OaqKernels* const kCores[] = {&kA53, &kA55, &kA72, &kPerCore};
   for (size_t i = 0; i < sizeof(kCores) / sizeof(kCores[0]); ++i) {
     if (strcmp(isa, kCores[i]->isa) == 0) return kCores[i];
   }
 #endif
-  if (!any && strcmp(isa, kInOrder.isa) != 0) return NULL;
-  return oaq_arm_is_in_order() ? &kInOrder : &kOutOfOrder;
+  if (strcmp(isa, kInOrder.isa) != 0) return NULL;
+  return oaq_arm_kinds() == OAQ_ARM_A72 ? &kOutOfOrder : &kInOrder;
 }

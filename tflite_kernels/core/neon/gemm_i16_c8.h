@@ -23,11 +23,38 @@ OAQ_INLINE void begin_block(size_t rows, const int16_t* start, bool whole, Reade
   advance(reader, 1, whole);
 }
 
+#ifndef __aarch64__
+// Two steps with loads of 128 bits, which take fewer instructions; on 64-bit ARM compilers find as
+// good ones themselves.
+OAQ_INLINE void add_two_steps(size_t rows, const int8_t* a, size_t stride, const int8_t* b,
+                              int16x8_t lanes[][kChannels]) {
+  int8x16_t codes[OAQ_ROWS];
+  for (size_t m = 0; m < rows; ++m) codes[m] = vld1q_s8(a + m * stride);
+  OAQ_UNROLL
+  for (size_t half = 0; half < 2; ++half) {
+    OAQ_UNROLL
+    for (size_t n = 0; n < kChannels; n += 2) {
+      const int8x16_t weights = vld1q_s8(b + half * kTileStep + n * kLanes);
+      for (size_t m = 0; m < rows; ++m) {
+        const int8x8_t step = half == 0 ? vget_low_s8(codes[m]) : vget_high_s8(codes[m]);
+        lanes[m][n] = vmlal_s8(lanes[m][n], step, vget_low_s8(weights));
+        lanes[m][n + 1] = vmlal_s8(lanes[m][n + 1], step, vget_high_s8(weights));
+      }
+    }
+  }
+}
+#endif
+
 OAQ_INLINE void add_straight(size_t rows, size_t steps, Reader* reader,
                              int16x8_t lanes[][kChannels]) {
   const int8_t* a = reader->a;
   const int8_t* b = reader->b;
   const size_t stride = reader->stride;
+#ifndef __aarch64__
+  for (; steps >= 2; steps -= 2, a += 2 * kLanes, b += 2 * kTileStep) {
+    add_two_steps(rows, a, stride, b, lanes);
+  }
+#endif
   for (; steps > 0; --steps) {
     const Weights weights = load_weights(b);
     for (size_t m = 0; m < rows; ++m) {

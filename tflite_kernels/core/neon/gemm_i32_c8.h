@@ -48,15 +48,20 @@ OAQ_INLINE void add_two_steps(size_t rows, size_t stride, const int8_t* a, const
   }
 }
 
-// Two channels of two rows at a time, whose codes are in registers: there are 16 of those.
+// Two channels of two rows at a time, whose codes are in registers: there are 16 of those. Loads
+// are of 128 bits, which take the fewest instructions.
 OAQ_INLINE void add_two_steps_of_two_rows(size_t stride, const int8_t* a, const int8_t* b,
                                           int32x4_t wide[][kChannels]) {
-  const int8x8_t upper[2] = {vld1_s8(a), vld1_s8(a + kLanes)};
-  const int8x8_t lower[2] = {vld1_s8(a + stride), vld1_s8(a + stride + kLanes)};
+  const int8x16_t row = vld1q_s8(a);
+  const int8x16_t next = vld1q_s8(a + stride);
+  const int8x8_t upper[2] = {vget_low_s8(row), vget_high_s8(row)};
+  const int8x8_t lower[2] = {vget_low_s8(next), vget_high_s8(next)};
+  OAQ_UNROLL
   for (size_t n = 0; n < kChannels; n += 2) {
-    const int8_t* weights = b + n * kLanes;
-    const int8x8_t first[2] = {vld1_s8(weights), vld1_s8(weights + kTileStep)};
-    const int8x8_t second[2] = {vld1_s8(weights + kLanes), vld1_s8(weights + kTileStep + kLanes)};
+    const int8x16_t step0 = vld1q_s8(b + n * kLanes);
+    const int8x16_t step1 = vld1q_s8(b + n * kLanes + kTileStep);
+    const int8x8_t first[2] = {vget_low_s8(step0), vget_low_s8(step1)};
+    const int8x8_t second[2] = {vget_high_s8(step0), vget_high_s8(step1)};
     int16x8_t products[4] = {
         two_products(upper, first[0], first[1]), two_products(upper, second[0], second[1]),
         two_products(lower, first[0], first[1]), two_products(lower, second[0], second[1])};

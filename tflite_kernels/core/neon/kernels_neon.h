@@ -24,8 +24,10 @@ void oaq_gemm_i32_pairs_c8_2x4_neon(size_t rows, const OaqRows* a, const void* b
 void oaq_output_neon(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                      size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                      size_t out_stride);
-// With SDOT, in AArch64 alone.
+// With SDOT and with SMMLA, in AArch64 alone.
 void oaq_gemm_i32_c4_8x8_dotprod(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                                  int32_t* acc);
+void oaq_gemm_i32_c8_8x8_i8mm(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
+                              int32_t* acc);
 
 #endif  // OAQ_CORE_NEON_KERNELS_NEON_H_
