@@ -171,7 +171,7 @@ def test_loops_of_this_build() -> None:
     assert {row["name"] for row in rows} == {loop.name for loop in bench_arm.LOOPS}
     for row in rows:
         assert row["products"] >= 32
-        if row["name"] != "SDOT 8x8":
+        if row["name"] not in ("SDOT 8x8", "SMMLA 8x8"):
             assert 1 < row["mac_per_cycle"]["a53"] < 8
 
 
