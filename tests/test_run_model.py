@@ -50,7 +50,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("needs a C compiler")
     path = tmp_path_factory.mktemp("bench") / "oaq_run_model"
-    others = {"oaq_bench_kernels.c", "qemu_count.c"}
+    others = {"oaq_bench_kernels.c"}
     sources = sorted(str(p) for p in (KERNELS / "bench").glob("*.c") if p.name not in others)
     includes = [f"-I{KERNELS}", f"-I{KERNELS / 'include'}"]
     command = [compiler, "-std=c11", "-O1", *includes, *sources, "-o", str(path), "-ldl", "-lm"]

@@ -48,30 +48,6 @@ class Line:
         return next((n for form, n in _PRODUCTS.items() if form.match(self.text)), 0)
 
 
-@dataclass(frozen=True)
-class Loop:
-    """An innermost loop, and what the next loop around it has besides.
-
-    Attributes:
-      inner: its instructions.
-      around: between two runs of it: of a kernel that drains its lanes, a drain. Empty where the
-        loop is in no other.
-    """
-
-    inner: tuple[str, ...]
-    around: tuple[str, ...]
-
-    @property
-    def products(self) -> int:
-        """Multiplications of an iteration."""
-        return sum(Line(0, text).products for text in self.inner)
-
-    @property
-    def products_around(self) -> int:
-        """Multiplications beside the iterations'."""
-        return sum(Line(0, text).products for text in self.around)
-
-
 def disassemble(path: Path, objdump: str = "aarch64-linux-gnu-objdump") -> dict[str, list[Line]]:
     """Instructions by function.
 
@@ -93,8 +69,13 @@ def disassemble(path: Path, objdump: str = "aarch64-linux-gnu-objdump") -> dict[
     return found
 
 
-def hot_loop(code: list[Line]) -> Loop | None:
-    """The innermost loop with most multiplications; None where no loop has any."""
+def products(loop: tuple[str, ...]) -> int:
+    """Multiplications of an iteration."""
+    return sum(Line(0, text).products for text in loop)
+
+
+def hot_loop(code: list[Line]) -> tuple[str, ...]:
+    """The innermost loop with most multiplications; empty where no loop has any."""
     spans = sorted(
         {
             (line.target, line.address)
@@ -112,18 +93,8 @@ def hot_loop(code: list[Line]) -> Loop | None:
         if not any(start <= s and e <= end and (s, e) != (start, end) for s, e in spans)
     ]
     best = max(inner, key=lambda span: sum(line.products for line in between(*span)), default=None)
-    if best is None:
-        return None
-    loop = between(*best)
-    if not any(line.products for line in loop):
-        return None
-    outer = [(s, e) for s, e in spans if s <= best[0] and best[1] <= e and (s, e) != best]
-    rest = between(*min(outer, key=lambda span: span[1] - span[0])) if outer else []
-    inside = set(loop)
-    return Loop(
-        tuple(line.text for line in loop),
-        tuple(line.text for line in rest if line not in inside),
-    )
+    loop = between(*best) if best else []
+    return tuple(line.text for line in loop) if any(line.products for line in loop) else ()
 
 
 def out_of_order_cycles(

@@ -1,144 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cycles of whole networks on a Cortex-A53, put together from loops: a model, not a measurement.
-
-A layer of `outputs` sums over K products takes, in cycles,
-
-    ours      outputs * (K8 / MAC per cycle of the loop + drains * drain + epilogue)
-    XNNPACK   outputs * (K / 3.24 + epilogue), its 4x16 lane kernel for that core
-    depthwise outputs * taps / MAC per cycle, for both
-
-with K8 = K rounded up to 8, and the drains of the layer's drain lists, of which there is at least
-one: the reduction at the end. Caches, packing, padding and operators that are not layers are left
-out, as is what a tile of fewer channels or rows than four wastes.
-"""
+"""What a network's layers ask of kernels, and what a unit of it takes by simulated cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oaq_keras.flatbuffer import read_model, shape
+import parts
+
+from oaq_keras.flatbuffer import read_model
 from oaq_keras.int8_layers import int8_layers
-from oaq_keras.runtime import Interpreter
-
-EPILOGUE = 1.4
-"""Requantization of an output, on either side: an estimate."""
-XNNPACK_DENSE = 3.24
-XNNPACK_DEPTHWISE = 1.19
-"""MAC per cycle of XNNPACK's best kernels without a dot product, on the model of in_order.py."""
+from oaq_keras.plan import Plan
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What of a layer decides its time.
+class Work:
+    """Of one inference.
 
     Attributes:
-      name: of its output.
-      outputs: of one inference.
-      products: K, of one output.
-      filter, stride: of a depthwise convolution; None where it is dense.
-      drains: of one output; None where it is not proven to fit.
+      int16: multiplications of dense layers and convolutions, of the tiles planned for int16.
+      exact: of the others.
+      depthwise: of depthwise convolutions.
+      drained: how often a sum's lanes are drained, of all sums in int16.
+      codes: outputs of all layers.
     """
 
-    name: str
-    outputs: int
-    products: int
-    filter: tuple[int, int] | None
-    stride: int
-    drains: float | None
+    int16: float
+    exact: float
+    depthwise: float
+    drained: float
+    codes: float
 
-    @property
-    def macs(self) -> int:
-        """Multiplications of one inference."""
-        return self.outputs * self.products
+    @classmethod
+    def of(cls, content: bytes, plan: Plan) -> Work:
+        """Of a file, as the kernels planned it."""
+        planned = {entry.op: entry for entry in plan if entry.subgraph == 0}
+        int16 = exact = depthwise = drained = codes = 0.0
+        for layer in int8_layers(read_model(content))[0]:
+            entry = planned[layer.op]
+            outputs = layer.macs / layer.products
+            codes += outputs
+            if layer.kind == "DEPTHWISE_CONV_2D":
+                depthwise += layer.macs
+                continue
+            tiles = entry.tiles or 1
+            share = (entry.tiles_int16 or 0) / tiles
+            int16 += share * layer.macs
+            exact += (1 - share) * layer.macs
+            drained += outputs * (entry.drains or 0) / tiles
+        return cls(int16, exact, depthwise, drained, codes)
 
-
-@dataclass(frozen=True)
-class Dense:
-    """What a GEMM loop takes.
-
-    Attributes:
-      mac_per_cycle: of the loop.
-      drain: cycles an output, from int16 to int32.
-    """
-
-    mac_per_cycle: float
-    drain: float
-
-    def cycles(self, layer: Layer, drains: float) -> float:
-        """Of a layer, drained so often."""
-        padded = -(-layer.products // 8) * 8
-        each = padded / self.mac_per_cycle + drains * self.drain + EPILOGUE
-        return layer.outputs * each
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """A set of kernels.
-
-    Attributes:
-      name: heads its row.
-      int16: for proven layers.
-      exact: for any; None where XNNPACK's loop stands for it.
-      depthwise: MAC per cycle by filter and stride.
-      never_drained: as though every layer fitted without a drain.
-    """
-
-    name: str
-    int16: Dense
-    exact: Dense | None
-    depthwise: Callable[[Layer], float]
-    never_drained: bool = False
-
-    def cycles(self, layer: Layer) -> float:
-        """Of a layer, on the cheaper of the loops that may run it."""
-        if layer.filter is not None:
-            return layer.macs / self.depthwise(layer)
-        exact = xnnpack(layer) if self.exact is None else self.exact.cycles(layer, 1)
-        drains = 1.0 if self.never_drained else layer.drains
-        return exact if drains is None else min(exact, self.int16.cycles(layer, drains))
-
-
-HAND = Kernels("an earlier schedule", Dense(6.24, 2.75), None, lambda layer: 2.04)
-"""4x4 c8 for A53, and depthwise 3x3 at T = 9: simulated schedules, of no object of ours yet."""
-CEILING = Kernels("the same, never drained", HAND.int16, None, HAND.depthwise, never_drained=True)
-
-
-def xnnpack(layer: Layer) -> float:
-    """XNNPACK's cycles."""
-    if layer.filter is not None:
-        return layer.macs / XNNPACK_DEPTHWISE
-    return layer.outputs * (layer.products / XNNPACK_DENSE + EPILOGUE)
-
-
-def layers(content: bytes) -> list[Layer]:
-    """The layers of a file, with the drains that the library plans for layout c8.
-
-    The portable kernels have that layout, and drain lists do not depend on an ISA beside it.
-    """
-    interpreter = Interpreter(model_content=content, builtin=True, isa="scalar", plan="int16")
-    interpreter.allocate_tensors()
-    planned = {entry.op: entry for entry in interpreter.plan()}
-    model = read_model(content)
-    found = []
-    for layer in int8_layers(model)[0]:
-        entry = planned[layer.op]
-        drains = None
-        if entry.runs == "int16" and entry.drains and entry.tiles_int16 == entry.tiles:
-            drains = entry.drains / (entry.tiles or 1)
-        depthwise = layer.kind == "DEPTHWISE_CONV_2D"
-        taps = None
-        if depthwise:
-            _, height, width, _ = shape(model.subgraphs[layer.subgraph], layer.weights)
-            taps = (height, width)
-        outputs = layer.macs // layer.products
-        stride = layer.options.stride_h
-        found.append(Layer(layer.name, outputs, layer.products, taps, stride, drains))
-    return found
-
-
-def total(found: list[Layer], cycles: Callable[[Layer], float]) -> dict[str, float]:
-    """Cycles of the dense layers, of the depthwise ones, and of all."""
-    dense = sum(cycles(layer) for layer in found if layer.filter is None)
-    depthwise = sum(cycles(layer) for layer in found if layer.filter is not None)
-    return {"dense": dense, "depthwise": depthwise, "all": dense + depthwise}
+    def rates(self, cycles: Mapping[str, int]) -> dict[str, dict[str, float | str]]:
+        """What each part reaches, of its cycles: the figure, and what it is of."""
+        found: dict[str, dict[str, float | str]] = {}
+        for part, amount in (
+            (parts.MULTIPLY, self.int16),
+            (parts.EXACT, self.exact),
+            (parts.DEPTHWISE, self.depthwise),
+            (parts.THEIR_DENSE, self.int16 + self.exact),
+            (parts.THEIR_DEPTHWISE, self.depthwise),
+        ):
+            if amount and cycles.get(part):
+                found[part] = {"value": amount / cycles[part], "of": "MAC/cycle"}
+        if self.drained and cycles.get(parts.DRAIN):
+            each = cycles[parts.DRAIN] / self.drained
+            found[parts.DRAIN] = {"value": each, "of": "cycles a sum and drain"}
+        if self.codes and cycles.get(parts.OUTPUT):
+            each = cycles[parts.OUTPUT] / self.codes
+            found[parts.OUTPUT] = {"value": each, "of": "cycles a code"}
+        return found

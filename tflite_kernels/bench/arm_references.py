@@ -99,10 +99,10 @@ def _compared(builds: Path, comparison: Comparison) -> dict | None:
         if not path.is_file():
             return None
         code = arm_loops.disassemble(path, comparison.tools[0]).get(side.function, [])
-        loop = arm_loops.hot_loop(code) if code else None
-        if loop is None:
+        lines = arm_loops.hot_loop(code) if code else ()
+        if not lines:
             return None
-        lines, products = loop.inner, loop.products
+        products = arm_loops.products(lines)
         if depth:
             turns = depth * _TILE * 8 // products
             lines, products = (*(lines * turns), *_DRAIN), products * turns

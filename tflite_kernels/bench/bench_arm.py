@@ -6,8 +6,8 @@ python bench_arm.py --build build/arm/aarch64 [--runtime FILE] [--models FILE...
 
 - Hot loops, cut from the objects that a cross-build made, timed by models of cores.
 - The same against plain loops of the same tile, 32-bit ARM included (arm_references.py).
-- Whole networks, put together from these loops (arm_networks.py), against XNNPACK.
-- Executed instructions of whole networks under qemu (count_instructions.py), with --runtime.
+- With --runtime, whole networks on Cortex-A53: cycles of all that one inference executes, with our
+  kernels and with XNNPACK's, in the same runtime (count_cycles.py).
 
 Nothing here is a time: every table says how its figures were obtained.
 """
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,18 +25,29 @@ import arm_loops
 import arm_networks
 import arm_references
 import certified
+import count_cycles
+import parts
+from qemu_plugin import EmulatorError
 
 from oaq_keras.errors import OaqError
 
-FOLDER = Path(__file__).resolve().parent
 OBJECTS = Path("tflite_kernels/CMakeFiles/oaq.dir/core")
 DEPTH = 16
-EMULATOR = "qemu-aarch64 -cpu cortex-a72 -L /usr/aarch64-linux-gnu"
+NEVER = 4096
+"""Products of a lane that no layer has: what is certified so is not drained before its end."""
+EXECUTED = (
+    "cycles of all executed instructions (qemu-user) on the in-order model of Cortex-A53 "
+    "(in_order.py), two inferences less one"
+)
 HOW = {
     "a53": "in-order model of Cortex-A53 (in_order.py)",
     "a55": "in-order model of Cortex-A55 (in_order.py)",
     "a57": "llvm-mca -mcpu=cortex-a57, which stands for A72 and A73 too",
+    "networks": EXECUTED,
+    "parts": "these cycles by function, and by instruction in functions that multiply (parts.py)",
+    "rates": "what the layers ask for, by the plan of the run, and the cycles of their part",
 }
+CORES = ("a53", "a55", "a57")
 
 
 @dataclass(frozen=True)
@@ -47,51 +58,37 @@ class Named:
       name: in tables.
       source: under core/; its object holds the function, whose name others may share.
       function: the symbol.
-      outputs: of a tile, for the cost of a drain.
-      does: int16 or exact, of dense layers; depthwise_HxW_sS, of filters of that size and stride,
-        or depthwise, of any.
     """
 
     name: str
     source: str
     function: str
-    outputs: int
-    does: str
 
 
 def _of_core(core: str) -> Named:
     kernel = f"multiply_i16_c8_4x4_{core}"
-    does = "int16" if core == "a53" else f"int16 on {core}"
-    return Named(f"int16 4x4, {core}", f"aarch64/{kernel}.S", f"oaq_{kernel}", 16, does)
+    return Named(f"int16 4x4, {core}", f"aarch64/{kernel}.S", f"oaq_{kernel}")
 
 
 LOOPS = (
-    Named("int16 4x4", "neon/gemm_i16_c8_4x4_neon.c", "multiply_4", 16, "int16"),
-    # In assembly; networks take the one for A53.
+    Named("int16 4x4", "neon/gemm_i16_c8_4x4_neon.c", "multiply_4"),
+    # In assembly.
     *(_of_core(core) for core in ("a55", "a72", "a53")),
-    Named("SDOT 8x8", "neon/gemm_i32_c4_8x8_dotprod.c", "multiply_8", 64, "dot product"),
-    Named("SMMLA 8x8", "neon/gemm_i32_c8_8x8_i8mm.c", "multiply_8", 64, "dot product"),
-    Named("exact 4x4", "neon/gemm_i32_pairs_c8_4x4_neon.c", "multiply_4", 16, "exact"),
+    Named("SDOT 8x8", "neon/gemm_i32_c4_8x8_dotprod.c", "multiply_8"),
+    Named("SMMLA 8x8", "neon/gemm_i32_c8_8x8_i8mm.c", "multiply_8"),
+    Named("exact 4x4", "neon/gemm_i32_pairs_c8_4x4_neon.c", "multiply_4"),
     *(
         Named(
             f"depthwise {size}, stride {stride}",
             f"neon/depthwise_i16_{size}_neon.c",
             f"oaq_depthwise_i16_{size}_s{stride}_neon",
-            1,
-            f"depthwise_{size}_s{stride}",
         )
         for size in ("3x3", "5x5")
         for stride in (1, 2)
     ),
-    # The output stage included; networks take the loops above, and an estimate of it.
+    # The output stage included.
     *(
-        Named(
-            f"depthwise 3x3 into codes, stride {stride}, {core}",
-            source,
-            function,
-            1,
-            f"depthwise_codes_3x3_s{stride} of {core}",
-        )
+        Named(f"depthwise 3x3 into codes, stride {stride}, {core}", source, function)
         for stride in (1, 2)
         for core, source, function in (
             ("neon", "neon/depthwise_codes_3x3_neon.c", f"codes_s{stride}"),
@@ -102,7 +99,7 @@ LOOPS = (
             ),
         )
     ),
-    Named("depthwise", "neon/depthwise_i16_neon.c", "oaq_depthwise_i16_neon", 1, "depthwise"),
+    Named("depthwise", "neon/depthwise_i16_neon.c", "oaq_depthwise_i16_neon"),
 )
 """A loop that a build does not have is named and left out."""
 
@@ -111,27 +108,31 @@ def main() -> int:
     """Prints the tables and writes the JSON object.
 
     Returns:
-      The exit code: 0, or 2 where a network could not be read.
+      The exit code: 0, or 2 where a network could not be read or run.
     """
     options = _parse()
     report: dict = {"how": HOW, "loops": cut(options.build, LOOPS), "networks": []}
     if report["loops"]:
         _print_loops(report["loops"])
-    missing = {loop.name for loop in LOOPS} - {row["name"] for row in report["loops"]}
-    if missing:
-        print(f"Not in {options.build}: {', '.join(sorted(missing))}.\n")
+    absent = {loop.name for loop in LOOPS} - {row["name"] for row in report["loops"]}
+    if absent:
+        print(f"Not in {options.build}: {', '.join(sorted(absent))}.\n")
     faults = 0
-    for model in options.models:
-        try:
-            report["networks"].append(_network(options, model, report["loops"]))
-        except (OSError, OaqError) as error:
-            print(f"bench_arm: {model}: {error}", file=sys.stderr)
-            faults += 1
     report["references"] = arm_references.compare(options.build.parent)
     if report["references"]:
         print(arm_references.table(report["references"]))
-    if not options.models:
-        print("No models given: no whole networks.\n")
+    if reason := _no_networks(options):
+        print(f"No whole networks: {reason}.\n")
+    else:
+        programs = count_cycles.Programs(options.build, options.runtime)
+        for model in options.models:
+            try:
+                report["networks"].append(_network(programs, model))
+            except (OSError, OaqError, EmulatorError) as error:
+                print(f"bench_arm: {model}: {error}", file=sys.stderr)
+                faults += 1
+    if report["networks"]:
+        _print_summary(report["networks"])
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=2) + "\n")
     print(f"All figures: {options.json}")
@@ -147,6 +148,14 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _no_networks(options: argparse.Namespace) -> str:
+    if not options.models:
+        return "no models given"
+    if options.runtime is None:
+        return "needs a TensorFlow Lite C library for aarch64 (`make matrix` fetches one)"
+    return count_cycles.missing(count_cycles.Programs(options.build, options.runtime))
+
+
 def cut(build: Path, loops: tuple[Named, ...]) -> list[dict]:
     """The loops that a build has, timed."""
     rows = []
@@ -155,46 +164,34 @@ def cut(build: Path, loops: tuple[Named, ...]) -> list[dict]:
         if not path.is_file():
             continue
         code = arm_loops.disassemble(path).get(named.function, [])
-        loop = arm_loops.hot_loop(code) if code else None
-        if loop is not None:
+        if loop := arm_loops.hot_loop(code) if code else ():
             rows.append(_timed(named, loop))
     return rows
 
 
-def _timed(named: Named, loop: arm_loops.Loop) -> dict:
-    inner = arm_loops.cycles(loop.inner)
-    around = arm_loops.cycles(loop.around) if loop.around else {}
-    # What lies around the loop begins a block, which may take steps of its own.
-    steps = loop.products_around / loop.products
-    drain = {
-        core: (around[core] - steps * inner[core]) / named.outputs
-        for core in inner
-        if around.get(core) is not None and inner[core] is not None
-    }
+def _timed(named: Named, loop: tuple[str, ...]) -> dict:
+    cycles = arm_loops.cycles(loop)
+    products = arm_loops.products(loop)
     return {
         "name": named.name,
         "object": named.source,
         "function": named.function,
-        "does": named.does,
-        "instructions": len(loop.inner),
-        "products": loop.products,
-        "cycles": inner,
-        "mac_per_cycle": {core: loop.products / n for core, n in inner.items() if n},
-        "drain_cycles_an_output": drain,
+        "instructions": len(loop),
+        "products": products,
+        "cycles": cycles,
+        "mac_per_cycle": {core: products / n for core, n in cycles.items() if n},
     }
 
 
 def _print_loops(rows: list[dict]) -> None:
     print("## Loops, MAC/cycle\n")
-    print(f"Cut from the objects; {'; '.join(f'{core}: {how}' for core, how in HOW.items())}.\n")
-    print("| loop | instructions | MACs | a53 | a55 | a57 | drain, cycles an output, a53 |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
+    print(f"Cut from the objects; {'; '.join(f'{core}: {HOW[core]}' for core in CORES)}.\n")
+    print("| loop | instructions | MACs | a53 | a55 | a57 |")
+    print("|---|--:|--:|--:|--:|--:|")
     for row in rows:
-        rates = [row["mac_per_cycle"].get(core) for core in HOW]
-        drain = row["drain_cycles_an_output"].get("a53")
+        rates = [row["mac_per_cycle"].get(core) for core in CORES]
         cells = [row["name"], row["instructions"], row["products"], *map(_cell, rates)]
-        drains = row["does"] in ("int16", "exact")
-        print(f"| {' | '.join(map(str, cells))} | {_cell(drain) if drains else '-'} |")
+        print(f"| {' | '.join(map(str, cells))} |")
     print()
 
 
@@ -202,84 +199,66 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def kernels(rows: list[dict]) -> arm_networks.Kernels | None:
-    """What was cut, as arm_networks.py wants it; None where that is no int16 GEMM loop."""
-    dense = {
-        row["does"]: arm_networks.Dense(
-            row["mac_per_cycle"]["a53"], row["drain_cycles_an_output"].get("a53", 0.0)
-        )
-        for row in rows
-        if row["does"] in ("int16", "exact")
-    }
-    if "int16" not in dense:
-        return None
-    rates = {row["does"]: row["mac_per_cycle"]["a53"] for row in rows}
-
-    def depthwise(layer: arm_networks.Layer) -> float:
-        height, width = layer.filter or (0, 0)
-        own = rates.get(f"depthwise_{height}x{width}_s{layer.stride}")
-        return float(own or rates.get("depthwise", arm_networks.XNNPACK_DEPTHWISE))
-
-    return arm_networks.Kernels("ours, as cut", dense["int16"], dense.get("exact"), depthwise)
-
-
-def _network(options: argparse.Namespace, model: Path, loops: list[dict]) -> dict:
-    content = certified.certified(model.read_bytes(), DEPTH)
-    found = arm_networks.layers(content)
-    theirs = arm_networks.total(found, arm_networks.xnnpack)
-    ours = kernels(loops)
-    sets = [*([ours] if ours else []), arm_networks.HAND, arm_networks.CEILING]
-    rows = []
-    for chosen in sets:
-        cycles = arm_networks.total(found, chosen.cycles)
-        ratios = {part: theirs[part] / n for part, n in cycles.items() if n}
-        rows.append({"kernels": chosen.name, "cycles": cycles, "ratio": ratios})
-    print(f"## {model.stem}, layers on Cortex-A53, certified at T = {DEPTH}\n")
-    print("Put together from loops on the in-order model; drains by the library's plan; an output")
-    print(f"stage of {arm_networks.EPILOGUE} cycles on either side is an estimate.\n")
-    print("| kernels | Mcycles | dense, XNNPACK / ours | depthwise | all layers |")
-    print("|---|--:|--:|--:|--:|")
-    print(f"| XNNPACK, by its formula | {theirs['all'] / 1e6:.1f} | 1.00x | 1.00x | 1.00x |")
+def _network(programs: count_cycles.Programs, model: Path) -> dict:
+    """Ours, the same never drained, and XNNPACK."""
+    print(f"## {model.stem}, one inference on Cortex-A53\n")
+    print(f"By {EXECUTED}.\n", flush=True)
+    content = model.read_bytes()
+    ours = certified.certified(content, DEPTH)
+    rows = [
+        _row(programs, "XNNPACK", ours, count_cycles.THEIRS),
+        _row(programs, f"ours, T = {DEPTH}", ours, count_cycles.OURS),
+        _row(
+            programs, "ours, never drained", certified.certified(content, NEVER), count_cycles.OURS
+        ),
+    ]
+    theirs = rows[0]
+    print("| | Mcycles | M instructions | XNNPACK / it | Mcycles of layers | XNNPACK / it |")
+    print("|---|--:|--:|--:|--:|--:|")
     for row in rows:
-        cells = [_ratio(row["ratio"].get(part)) for part in ("dense", "depthwise", "all")]
-        print(f"| {row['kernels']} | {row['cycles']['all'] / 1e6:.1f} | {' | '.join(cells)} |")
-    print()
-    network = {"model": model.name, "depth": DEPTH, "xnnpack_cycles": theirs, "kernels": rows}
-    network["instructions"] = _instructions(options, model.name, content)
-    return network
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}x"
-
-
-def _instructions(options: argparse.Namespace, name: str, content: bytes) -> dict | None:
-    """Executed by one inference in each mode, where there is a runtime."""
-    if options.runtime is None or not options.runtime.is_file():
-        print("No TensorFlow Lite C library for aarch64 (`make matrix`): nothing is counted.\n")
-        return None
-    path = options.json.parent / f"certified_{name}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    build = options.build / "tflite_kernels"
-    command = [sys.executable, str(FOLDER / "count_instructions.py"), "--json", "--symbols", "8"]
-    command += ["--runner", str(build / "bench" / "oaq_run_model"), "--emulator", EMULATOR]
-    command += ["--runtime", str(options.runtime), "--library", str(build / "liboaq_tflite.so")]
-    run = subprocess.run(
-        [*command, "--model", str(path)], capture_output=True, text=True, check=False
-    )
-    path.unlink()
-    if run.returncode != 0:
-        print(f"Nothing is counted: {(run.stderr.strip().splitlines() or ['?'])[-1]}\n")
-        return None
-    report: dict = json.loads(run.stdout)
-    cpu = EMULATOR.partition(" -L")[0]
-    print(f"| instructions of one inference, {cpu} | | mode / xnnpack |")
-    print("|---|--:|--:|")
-    for row in report["modes"]:
-        print(f"| {row['mode']} | {row['instructions']:,} | {row['ratio']:.3f}x |")
+        row["ratio"] = theirs["cycles"] / row["cycles"]
+        row["layers_ratio"] = theirs["layers"] / row["layers"]
+        cells = [f"{row['cycles'] / 1e6:.2f}", f"{row['instructions'] / 1e6:.2f}"]
+        cells += [f"{row['ratio']:.2f}x", f"{row['layers'] / 1e6:.2f}"]
+        print(f"| {row['name']} | {' | '.join(cells)} | {row['layers_ratio']:.2f}x |")
+    for row in rows:
+        _print_parts(row)
     print(flush=True)
-    return report
+    return {"model": model.name, "depth": DEPTH, "how": EXECUTED, "kernels": rows}
+
+
+def _row(programs: count_cycles.Programs, name: str, content: bytes, mode: str) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        found = count_cycles.inference(programs, path, mode)
+        plan = count_cycles.plan(programs, path)
+    work = arm_networks.Work.of(content, plan)
+    row = count_cycles.row(mode, found, num_symbols=20)
+    return {"name": name, **row, "work": vars(work), "rates": work.rates(row["parts"])}
+
+
+def _print_parts(row: dict) -> None:
+    print(f"\n| {row['name']}: part | Mcycles | share | reaches |\n|---|--:|--:|--:|")
+    for part, taken in row["parts"].items():
+        if taken < row["cycles"] / 1000:
+            continue
+        rate = row["rates"].get(part)
+        reaches = f"{rate['value']:.2f} {rate['of']}" if rate else ""
+        print(f"| {part} | {taken / 1e6:.2f} | {100 * taken / row['cycles']:.1f} % | {reaches} |")
+
+
+def _print_summary(networks: list[dict]) -> None:
+    print(f"## XNNPACK's cycles by ours, Cortex-A53 model, T = {DEPTH}\n")
+    print("| network | XNNPACK, Mcycles | ours | ratio | never drained | layers alone |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for network in networks:
+        theirs, ours, never = network["kernels"]
+        cells = [f"{theirs['cycles'] / 1e6:.1f}", f"{ours['cycles'] / 1e6:.1f}"]
+        cells += [f"{value:.2f}x" for value in (ours["ratio"], never["ratio"])]
+        print(f"| {network['model']} | {' | '.join(cells)} | {ours['layers_ratio']:.2f}x |")
+    print("\nLayers alone: convolutions, depthwise and dense ones, and what prepares their rows;")
+    print(f"of XNNPACK, its kernels for them: {parts.THEIR_DENSE}, {parts.THEIR_DEPTHWISE}.\n")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ A count depends on the machine's load in nothing, unlike a time. It is the diffe
 of two inferences and a run of one, so that setting up cancels out. By itself the program runs under
 valgrind's callgrind, whose CPU has AVX2 and no AVX-512: kernels that choose by CPUID take their
 AVX2 paths. With --emulator, a dynamically linked qemu-user with all it needs to run a program, the
-counts come from qemu_count.c, by library too, with ARM's vector multiplications apart.
+counts come from qemu/count.c, by library too, with ARM's vector multiplications apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import bisect
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -27,8 +25,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import qemu_plugin
+import symbols
+from qemu_plugin import EmulatorError
+
 FAULT = 2
-PLUGIN = Path(__file__).resolve().parent / "qemu_count.c"
 
 
 class CountError(Exception):
@@ -66,7 +67,7 @@ def main() -> int:
     options = _parse()
     try:
         report = _report(options)
-    except CountError as error:
+    except (CountError, EmulatorError) as error:
         print(f"count_instructions: {error}", file=sys.stderr)
         return FAULT
     if options.json:
@@ -124,7 +125,7 @@ def _report(options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         count = _callgrind
         if emulator:
-            _build_plugin(Path(folder))
+            qemu_plugin.build(Path(folder), "count.c", "places.c")
             count = _emulated
         for mode in options.mode or ["xnnpack", "oaq"]:
             twice, once = (count(options, mode, runs, Path(folder)) for runs in (2, 1))
@@ -149,7 +150,11 @@ def _row(options: argparse.Namespace, mode: str, found: Executed, first: dict | 
         libraries[Path(path).name] += count
     row["vector_multiplies"] = sum(found.multiplies.values())
     row["libraries"] = {name: n for name, n in libraries.most_common() if n}
-    row["symbols"] = dict(_by_symbol(found).most_common(options.symbols))
+    by_function = symbols.by_function(found.places)
+    row["symbols"] = {
+        f"{name or 'no symbol'} ({Path(path).name})": count
+        for (path, name), count in by_function.most_common(options.symbols)
+    }
     return row
 
 
@@ -180,22 +185,12 @@ def _callgrind(options: argparse.Namespace, mode: str, runs: int, folder: Path) 
     raise CountError(f"mode {mode}: callgrind wrote no total")
 
 
-def _build_plugin(folder: Path) -> None:
-    compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
-    if compiler is None:
-        raise CountError("the emulator's plugin needs a C compiler")
-    command = [compiler, "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"]
-    _run("plugin", [*command, str(PLUGIN), "-o", str(folder / "qemu_count.so")])
-
-
 def _emulated(options: argparse.Namespace, mode: str, runs: int, folder: Path) -> Executed:
     """Instructions of the whole program under qemu."""
-    out = folder / "counts"
-    log = ["-plugin", str(folder / "qemu_count.so"), "-d", "plugin", "-D", str(out)]
-    _run(mode, [*shlex.split(options.emulator), *log, *_runner(options, mode, runs)])
+    emulator, program = shlex.split(options.emulator), _runner(options, mode, runs)
     files: dict[str, str] = {}
     found = Executed(0)
-    for line in out.read_text(errors="replace").splitlines():
+    for line in qemu_plugin.run(emulator, str(folder / "count.so"), program):
         what, number, *rest = line.split(" ", 3)
         if what == "file":
             files[number] = " ".join(rest)
@@ -209,47 +204,6 @@ def _emulated(options: argparse.Namespace, mode: str, runs: int, folder: Path) -
     if not found.total:
         raise CountError(f"mode {mode}: {options.emulator.split()[0]} counted nothing")
     return found
-
-
-def _by_symbol(found: Executed) -> Counter[str]:
-    """Instructions by function, of files that have a table of symbols."""
-    counts: Counter[str] = Counter()
-    tables: dict[str, list[tuple[int, int, str]]] = {}
-    for (path, offset), count in found.places.items():
-        if path not in tables:
-            tables[path] = _functions(path)
-        at = bisect.bisect_right(tables[path], (offset, sys.maxsize, ""))
-        _, end, name = tables[path][at - 1] if at else (0, 0, "")
-        name = name if offset < end else "no symbol"
-        counts[f"{name} ({Path(path).name})"] += count
-    return counts
-
-
-def _functions(path: str) -> list[tuple[int, int, str]]:
-    """Where a file's functions begin and end in it, in order; nm knows other machines' files."""
-    if not Path(path).is_file() or shutil.which("nm") is None or shutil.which("readelf") is None:
-        return []
-
-    def said(*command: str) -> list[list[str]]:
-        run = subprocess.run([*command, path], capture_output=True, text=True, check=False)
-        return [line.split() for line in run.stdout.splitlines()]
-
-    # Type, offset, address, and so on: symbols' addresses count from where a segment is loaded.
-    loads = [
-        (int(words[1], 16), int(words[2], 16), int(words[4], 16))
-        for words in said("readelf", "-lW")
-        if words[:1] == ["LOAD"]
-    ]
-    symbols = set()
-    for words in said("nm", "-S") or said("nm", "-S", "-D"):
-        # Labels, marks of the assembler's among them, have no size.
-        if len(words) == 4 and words[2] in "tTwW":
-            address, length = int(words[0], 16), int(words[1], 16)
-            for offset, start, size in loads:
-                if start <= address < start + size:
-                    at = address - start + offset
-                    symbols.add((at, at + length, words[3]))
-    return sorted(symbols)
 
 
 if __name__ == "__main__":

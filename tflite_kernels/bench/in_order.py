@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-_WARM_UP, _MEASURED = 24, 48
+WARM_UP, MEASURED = 24, 48
+"""Iterations of a loop before its cycles are counted, and while they are."""
 
 
 class Unit(Enum):
@@ -113,7 +114,7 @@ def parse(line: str) -> Instruction | None:
     operands = operands.strip()
     if _LOADS.match(name):
         return _memory(name, operands)
-    if name in ("b", "br", "bl", "ret") or re.match(r"b\.|t?cbn?z|tbn?z|cbn?z", name):
+    if name in ("b", "br", "bl", "blr", "ret") or re.match(r"b\.|t?cbn?z|tbn?z|cbn?z", name):
         return Instruction(Unit.BRANCH, 1, 1, frozenset(), frozenset(_registers(operands)))
     found = _registers(operands)
     target = frozenset(found[:1])
@@ -150,8 +151,8 @@ def cycles(
     early: dict[str, int] = {}
     free = marked = issued = 0
     first: Instruction | None = None
-    for iteration in range(_WARM_UP + _MEASURED):
-        if iteration == _WARM_UP:
+    for iteration in range(WARM_UP + MEASURED):
+        if iteration == WARM_UP:
             marked = free
         for instruction in code:
             operands = 0
@@ -169,7 +170,7 @@ def cycles(
                 early[register] = ready[register] - (3 if instruction.forwards else 0)
             for register in instruction.bases:
                 ready[register] = early[register] = issued + 1
-    return (free - marked) / _MEASURED
+    return (free - marked) / MEASURED
 
 
 def _registers(operands: str) -> list[str]:
