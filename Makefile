@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-fetch soak soak-arm matrix bench bench-arm sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,8 +73,11 @@ c-test: build/kernels/build.ninja $(LIBRARY) ## build the kernels with -Werror a
 	@$(TOOLS) ctest --test-dir build/kernels --output-on-failure --parallel $(JOBS)
 
 # Without the cross compilers and qemu-user it says so, and does nothing.
-arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under qemu
+arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under qemu: some minutes
 	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS)
+
+arm-build: $(READY)
+	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS) --no-tests
 
 arm-fetch: $(READY) ## runtimes for `make test` under qemu, and a compiler that knows old glibcs: about 0.6 GB
 	@$(RUN) -m tests.arm.fetch
@@ -134,7 +137,7 @@ ARM_MODELS ?= $(wildcard $(addprefix ../shared/data/models/,tf2_mobilenet_v2_1.0
   mlperftiny_vww96_int8.tflite mlperftiny_resnet8_cifar10_int8.tflite))
 ARM_RUNTIME ?= $(wildcard build/matrix/package/cc_deps/linux_arm64/libtensorflowlite_c.so)
 
-bench-arm: arm $(LIBRARY) ## what ARM kernels should reach, by models of cores: Markdown tables and build/bench_arm.json
+bench-arm: arm-build $(LIBRARY) ## what ARM kernels should reach, by models of cores: Markdown tables and build/bench_arm.json
 	@$(RUN) tflite_kernels/bench/bench_arm.py --build build/arm/aarch64 \
 	  $(if $(ARM_RUNTIME),--runtime $(ARM_RUNTIME)) --json build/bench_arm.json --models $(ARM_MODELS)
 

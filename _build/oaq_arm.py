@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cross-builds the kernels for ARM and runs their C tests under qemu: `make arm`.
 
-python _build/oaq_arm.py [--jobs N]
+python _build/oaq_arm.py [--jobs N] [--no-tests]
 
 A target lies in build/arm/NAME: library, tests and the programs that measure, by Debian's cross
 compiler. Where `make arm-fetch` brought ziglang, or an environment holds it, the library is also
@@ -203,12 +203,15 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--no-tests", action="store_true", help="build only")
     given = parser.parse_args()
     try:
         ready = [target for target in TARGETS if _built(target, given.jobs)]
     except subprocess.CalledProcessError as error:
         print(f"ARM: {' '.join(error.cmd)} failed", file=sys.stderr)
         return 1
+    if given.no_tests:
+        return 0
     failed = 0
     runs = [(target.folder, cpu) for target in ready for cpu in target.cpus]
     # Kernels of cores without dot products, which those of other cores have too.

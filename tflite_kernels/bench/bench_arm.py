@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -111,18 +112,28 @@ def main() -> int:
       The exit code: 0, or 2 where a network could not be read or run.
     """
     options = _parse()
+    if not (options.build / OBJECTS).is_dir():
+        print(
+            f"bench_arm: {options.build} is no build for 64-bit ARM: {OBJECTS} is not in it. "
+            "`make arm` makes build/arm/aarch64.",
+            file=sys.stderr,
+        )
+        return 2
     report: dict = {"how": HOW, "loops": cut(options.build, LOOPS), "networks": []}
     if report["loops"]:
         _print_loops(report["loops"])
     absent = {loop.name for loop in LOOPS} - {row["name"] for row in report["loops"]}
     if absent:
-        print(f"Not in {options.build}: {', '.join(sorted(absent))}.\n")
+        print(f"Not in {options.build}: {'; '.join(sorted(absent))}.\n")
     faults = 0
     report["references"] = arm_references.compare(options.build.parent)
     if report["references"]:
         print(arm_references.table(report["references"]))
+    if shutil.which("llvm-mca") is None:
+        print("No llvm-mca (Debian: llvm): no figures for out-of-order cores.\n")
     if reason := _no_networks(options):
         print(f"No whole networks: {reason}.\n")
+        faults += len(options.models)
     else:
         programs = count_cycles.Programs(options.build, options.runtime)
         for model in options.models:
@@ -152,7 +163,7 @@ def _no_networks(options: argparse.Namespace) -> str:
     if not options.models:
         return "no models given"
     if options.runtime is None:
-        return "needs a TensorFlow Lite C library for aarch64 (`make matrix` fetches one)"
+        return "needs a TensorFlow Lite C library for aarch64: `make matrix` fetches one, by npm"
     return count_cycles.missing(count_cycles.Programs(options.build, options.runtime))
 
 
@@ -199,11 +210,17 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _millions(count: float) -> str:
+    """Three figures, however few they are."""
+    return f"{count / 1e6:.3g}" if count < 1e6 else f"{count / 1e6:.2f}"
+
+
 def _network(programs: count_cycles.Programs, model: Path) -> dict:
     """Ours, the same never drained, and XNNPACK."""
-    print(f"## {model.stem}, one inference on Cortex-A53\n")
-    print(f"By {EXECUTED}.\n", flush=True)
-    content = model.read_bytes()
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise EmulatorError(f"it can't be read: {error.strerror}") from error
     ours = certified.certified(content, DEPTH)
     rows = [
         _row(programs, "XNNPACK", ours, count_cycles.THEIRS),
@@ -213,13 +230,15 @@ def _network(programs: count_cycles.Programs, model: Path) -> dict:
         ),
     ]
     theirs = rows[0]
+    print(f"## {model.stem}, one inference on Cortex-A53\n")
+    print(f"By {EXECUTED}.\n", flush=True)
     print("| | Mcycles | M instructions | XNNPACK / it | Mcycles of layers | XNNPACK / it |")
     print("|---|--:|--:|--:|--:|--:|")
     for row in rows:
         row["ratio"] = theirs["cycles"] / row["cycles"]
         row["layers_ratio"] = theirs["layers"] / row["layers"]
-        cells = [f"{row['cycles'] / 1e6:.2f}", f"{row['instructions'] / 1e6:.2f}"]
-        cells += [f"{row['ratio']:.2f}x", f"{row['layers'] / 1e6:.2f}"]
+        cells = [_millions(row["cycles"]), _millions(row["instructions"])]
+        cells += [f"{row['ratio']:.2f}x", _millions(row["layers"])]
         print(f"| {row['name']} | {' | '.join(cells)} | {row['layers_ratio']:.2f}x |")
     for row in rows:
         _print_parts(row)
@@ -245,7 +264,7 @@ def _print_parts(row: dict) -> None:
             continue
         rate = row["rates"].get(part)
         reaches = f"{rate['value']:.2f} {rate['of']}" if rate else ""
-        print(f"| {part} | {taken / 1e6:.2f} | {100 * taken / row['cycles']:.1f} % | {reaches} |")
+        print(f"| {part} | {_millions(taken)} | {100 * taken / row['cycles']:.1f} % | {reaches} |")
 
 
 def _print_summary(networks: list[dict]) -> None:
@@ -254,7 +273,7 @@ def _print_summary(networks: list[dict]) -> None:
     print("|---|--:|--:|--:|--:|--:|")
     for network in networks:
         theirs, ours, never = network["kernels"]
-        cells = [f"{theirs['cycles'] / 1e6:.1f}", f"{ours['cycles'] / 1e6:.1f}"]
+        cells = [_millions(theirs["cycles"]), _millions(ours["cycles"])]
         cells += [f"{value:.2f}x" for value in (ours["ratio"], never["ratio"])]
         print(f"| {network['model']} | {' | '.join(cells)} | {ours['layers_ratio']:.2f}x |")
     print("\nLayers alone: convolutions, depthwise and dense ones, and what prepares their rows;")

@@ -3,9 +3,10 @@
 
 python tflite_kernels/bench/certified.py IN OUT [--depth 16] [--ops builtin]
 
-Weight scales grow until every layer is proven for the ranges that the file has, on ARM and on x86,
-where depthwise convolutions add pairs of taps that must not saturate. Training does this with next
-to no loss (docs/decisions.md); a file made by this script is good for timing alone.
+Weight scales grow, unless the file carries a certificate, until every layer is proven for the
+ranges that the file has, on ARM and on x86, where depthwise convolutions add pairs of taps that
+must not saturate. Training does this with next to no loss (docs/decisions.md); a file made by this
+script is good for timing alone.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oaq_keras.certificate import METADATA, Certificate
 from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.flatbuffer import Model, read_model, shape, write_model
+from oaq_keras.flatbuffer import Model, get_metadata, read_model, shape, text, write_model
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, Layout
-from oaq_keras.rewrite import to_custom_ops
+from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,16 @@ def layouts(model: Model, layer: Int8Layer) -> tuple[Layout, ...]:
 
 
 def certified(content: bytes, depth: int) -> bytes:
-    """The file with coarser weights, certified at `depth` throughout."""
-    model = read_model(content)
+    """The file with builtin operators and coarser weights, certified at `depth` throughout.
+
+    A file that carries a certificate of that depth keeps its codes: it was trained to fit.
+    """
+    model = read_model(to_builtin_ops(content))
+    stored = get_metadata(model, METADATA)
+    if stored is not None and Certificate.from_json(stored).depth >= depth:
+        return write_model(model)
+    # A certificate of other codes would be taken for a forged one.
+    model.metadata = [one for one in model.metadata or [] if text(one.name) != METADATA]
     for layer in int8_layers(model)[0]:
         inflate_layer(model, layer, layouts(model, layer), depth)
     inflated = write_model(model)

@@ -65,14 +65,24 @@ class Programs:
         return [*program, *files, *chosen, "--warmup", "0", "--runs", str(runs)]
 
 
+_NEEDED = {
+    "qemu-aarch64": "qemu-user",
+    "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",
+    "nm": "binutils",
+    "readelf": "binutils",
+}
+
+
 def missing(programs: Programs) -> str:
     """Why nothing can be counted here; empty where it can."""
-    for program in ("qemu-aarch64", "aarch64-linux-gnu-objdump", "nm", "readelf"):
+    for program, package in _NEEDED.items():
         if shutil.which(program) is None:
-            return f"needs {program}"
-    for path in (programs.runtime, Path(programs.command(Path(), OURS, 1)[0])):
-        if not path.is_file():
-            return f"needs {path}"
+            return f"needs {program} (Debian: {package})"
+    if not programs.runtime.is_file():
+        return f"needs {programs.runtime} (`make matrix` fetches one, by npm)"
+    program = programs.command(Path(), OURS, 1)[0]
+    if not Path(program).is_file():
+        return f"needs {program} (`make arm` makes it, in build/arm/aarch64)"
     return ""
 
 
@@ -213,6 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 rows[-1]["by_layer"] = layers(programs, given.model, mode, found)
             if not given.json:
                 print_row(rows[-1])
+        if not given.json and len(rows) > 1:
+            ratio = rows[-1]["cycles"] / rows[0]["cycles"]
+            print(f"{rows[-1]['mode']} / {rows[0]['mode']}: {ratio:.2f}x\n")
         if given.layers and not given.json:
             print_layers(given.model, rows)
     except EmulatorError as error:

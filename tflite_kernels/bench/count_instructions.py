@@ -101,7 +101,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--library", help="liboaq_tflite.so (what oaq_run_model finds)")
     parser.add_argument("--runner", default="oaq_run_model", help="the program oaq_run_model")
     parser.add_argument(
-        "--mode", action="append", help="as in oaq_run_model; several are compared (xnnpack, oaq)"
+        "--mode",
+        action="append",
+        help="as in oaq_run_model; several are compared (xnnpack, oaq+xnnpack)",
     )
     parser.add_argument("--isa", default="auto", help="kernels of our delegate")
     parser.add_argument("--plan", default="auto", help="plan of our delegate")
@@ -127,7 +129,7 @@ def _report(options: argparse.Namespace) -> dict:
         if emulator:
             qemu_plugin.build(Path(folder), "count.c", "places.c")
             count = _emulated
-        for mode in options.mode or ["xnnpack", "oaq"]:
+        for mode in options.mode or ["xnnpack", "oaq+xnnpack"]:
             twice, once = (count(options, mode, runs, Path(folder)) for runs in (2, 1))
             rows.append(_row(options, mode, twice - once, rows[0] if rows else None))
     return {

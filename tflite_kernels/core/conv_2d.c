@@ -128,7 +128,7 @@ void oaq_conv_2d_free(OaqConv2d* op) {
 size_t oaq_conv_2d_bytes(const OaqConv2d* op) {
   size_t bytes = op->stage.bytes + op->params.groups * sizeof(*op->groups);
   for (size_t g = 0; g < op->params.groups; ++g) bytes += oaq_packed_bytes(&op->groups[g]);
-  return op->path == OAQ_CONV_LINES ? bytes + oaq_image_lines_bytes(&op->lines) : bytes;
+  return op->lines.offsets != NULL ? bytes + oaq_image_lines_bytes(&op->lines) : bytes;
 }
 
 // Whether rows of the product have to be put together in a panel.
@@ -171,6 +171,9 @@ bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t w
     return false;
   }
   const size_t columns = (size_t)op->output_width;
+  // A kernel's call takes rows of one line, which gathered ones need not be of.
+  const bool short_lines = 2 * columns <= op->gemm->rows;
+  if (op->lines.offsets != NULL) op->path = short_lines ? OAQ_CONV_GATHER : OAQ_CONV_LINES;
   size_t lines = 0;
   size_t rows = 0;
   if (!oaq_size_multiply((size_t)op->output_height, (size_t)batch, &lines) ||
