@@ -119,3 +119,28 @@ def test_hot_loops_keep_to_registers(target: str, name: str, tmp_path: Path) -> 
         # What is left of rows, one by one, is as slow as its sum's latency.
         if not function.startswith("multiply_1") and not function.startswith("multiply_segments_1"):
             assert len(spills(loop)) <= made.spills, (function, spills(loop))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((KERNELS / "core" / "aarch64").glob("*.S")), ids=lambda path: path.name
+)
+def test_assembly_keeps_what_protects_a_library(path: Path, tmp_path: Path) -> None:
+    """A library loses branch targets, or gains an executable stack, by one object without a note."""
+    compiler = "aarch64-linux-gnu-gcc"
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    out = tmp_path / "kernel.o"
+    subprocess.run([compiler, f"-I{KERNELS}", "-c", str(path), "-o", str(out)], check=True)
+    notes = subprocess.run(
+        ["aarch64-linux-gnu-readelf", "--notes", "--sections", str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "AArch64 feature: BTI" in notes
+    assert ".note.GNU-stack" in notes
+    dump = [AARCH64[0], "-d", "--no-show-raw-insn", str(out)]
+    listing = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    entries = [code[0] for name, code in functions(listing).items() if name.startswith("oaq_")]
+    assert entries
+    assert {entry.name for entry in entries} == {"bti"}

@@ -79,9 +79,8 @@ def test_what_a_convolution_keeps(isa: str, plan: str) -> None:
         steps = -(-inputs // step)
         drains = layer.drains or 0
         packed = tiles * channels * steps * step * (wide if plan == "exact" else 1)
-        tile = struct.calcsize(
-            "???PPNPII0P"
-        )  # flags, weights, drain list, its length, starts, two levels
+        # Flags, weights, drain list, its length, first steps, starts, two levels.
+        tile = struct.calcsize("???PPNPPII0P")
         biases = 4 * tiles * channels
         multipliers = 2 * 4 * (outputs + 32)
         assert layer.packed_bytes is not None

@@ -35,12 +35,14 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 8)
   oaq_add_kernels("${OAQ_NEON_FLAGS}" core/neon/depthwise_clamp_neon.c
                   core/neon/depthwise_codes_3x3_neon.c core/neon/depthwise_codes_5x5_neon.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
-  oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm" core/neon/gemm_i32_c8_8x8_i8mm.c)
+  oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm"
+                  core/neon/gemm_i32_c8_8x8_i8mm.c)
 endif()
 
 # In assembly, which wants no flags, for ELF: macOS and Windows have other directives, and no such
-# cores.
-if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
+# cores. Lanes are loaded as little-endian ones.
+if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE AND
+   NOT CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64_be")
   enable_language(ASM)
   target_compile_definitions(oaq PRIVATE OAQ_ASSEMBLY)
   target_sources(oaq PRIVATE core/aarch64/depthwise_a53.c core/aarch64/depthwise_codes_3x3.c
@@ -48,23 +50,11 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 8 AND UNIX AND NOT APPLE)
                              core/aarch64/gemm_i16_c8_4x4.c)
   foreach(stride 1 2)
     target_sources(oaq PRIVATE core/aarch64/depthwise_codes_3x3_s${stride}.S)
-    set_source_files_properties(
-      core/aarch64/depthwise_codes_3x3_s${stride}.S
-      PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/depthwise_codes_3x3.inc)
   endforeach()
   foreach(core a53 a55 a72)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_c8_4x4_${core}.S)
   endforeach()
-  # A template that is no language's header is not looked for in sources.
-  set_source_files_properties(
-    core/aarch64/multiply_i16_c8_4x4_a53.S core/aarch64/multiply_i16_c8_4x4_a55.S
-    core/aarch64/multiply_i16_c8_4x4_a72.S
-    PROPERTIES OBJECT_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/multiply_i16_c8_4x4.inc)
   foreach(core a53 a55)
     target_sources(oaq PRIVATE core/aarch64/multiply_i16_broadcast_4x16_${core}.S)
-    set_source_files_properties(
-      core/aarch64/multiply_i16_broadcast_4x16_${core}.S
-      PROPERTIES OBJECT_DEPENDS
-      ${CMAKE_CURRENT_SOURCE_DIR}/core/aarch64/multiply_i16_broadcast_4x16.inc)
   endforeach()
 endif()

@@ -11,12 +11,12 @@
   "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: " part "\nCPU revision\t: 4\n\n"
 #define KRYO(part) "CPU implementer\t: 0x51\nCPU part\t: " part "\n\n"
 
-static unsigned kinds_in(const char* text) {
+static unsigned kinds_in(const char* text, long cores) {
   FILE* file = tmpfile();
   CHECK(file != NULL);
   CHECK(fputs(text, file) >= 0);
   rewind(file);
-  const unsigned kinds = oaq_arm_kinds_in(file);
+  const unsigned kinds = oaq_arm_kinds_in(file, cores);
   fclose(file);
   return kinds;
 }
@@ -38,14 +38,15 @@ static void check_chips(void) {
       {CORE("0xd05") CORE("0xd0a"), OAQ_ARM_A55 | OAQ_ARM_A72, "per_core"},
       {KRYO("0x801") KRYO("0x800"), OAQ_ARM_A53 | OAQ_ARM_A72, "per_core"},  // Snapdragon 660
       {KRYO("0x803") KRYO("0x802"), OAQ_ARM_A55 | OAQ_ARM_A72, "per_core"},  // Snapdragon 845
-      {CORE("0xfff"), OAQ_ARM_A53, "a53"},
+      {CORE("0xfff"), OAQ_ARM_OTHER, "per_core"},
+      {CORE("0xd03") CORE("0xfff"), OAQ_ARM_A53 | OAQ_ARM_OTHER, "per_core"},
       // A part's number is its implementer's: this one is no Cortex-A72.
-      {KRYO("0xd08"), OAQ_ARM_A53, "a53"},
+      {KRYO("0xd08"), OAQ_ARM_OTHER, "per_core"},
       {"Features\t: asimd\nCPU part\t: zebra\n", 0, NULL},
       {"", 0, NULL},
   };
   for (size_t i = 0; i < sizeof(kChips) / sizeof(kChips[0]); ++i) {
-    CHECK(kinds_in(kChips[i].cpuinfo) == kChips[i].kinds);
+    CHECK(kinds_in(kChips[i].cpuinfo, 1) == kChips[i].kinds);
     if (kChips[i].isa == NULL) continue;
     const char* isa = oaq_kernels_arm_of(kChips[i].kinds)->isa;
 #ifdef OAQ_ASSEMBLY
@@ -54,6 +55,13 @@ static void check_chips(void) {
     CHECK(strcmp(isa, "neon") == 0);
 #endif
   }
+}
+
+// Cores that are off may be of another kind.
+static void check_cores_that_are_off(void) {
+  CHECK(kinds_in(CORE("0xd03") CORE("0xd03"), 2) == OAQ_ARM_A53);
+  CHECK(kinds_in(CORE("0xd03") CORE("0xd03"), 4) == (OAQ_ARM_A53 | OAQ_ARM_OTHER));
+  CHECK(kinds_in("", 4) == 0);
 }
 
 // A chip of several kinds has one plan, of costs that decide as each kind's own would.
@@ -72,7 +80,9 @@ static void check_costs(void) {
 
 // The same choice for whoever runs, at run time.
 static void check_this_core(void) {
-  const OaqKernels* own = oaq_kernels_arm_of(oaq_arm_kind_of_this_core());
+  const OaqArmKind kind = oaq_arm_kind_of_this_core();
+  // One that is not known asks again.
+  const OaqKernels* own = oaq_kernels_arm_of(kind == OAQ_ARM_OTHER ? OAQ_ARM_A53 : kind);
   for (size_t i = 0; i < own->num_gemms; ++i) CHECK(own->gemms[i].of_this_core == NULL);
   const OaqKernels* mixed = oaq_kernels_find("per_core");
 #ifdef OAQ_ASSEMBLY
@@ -94,6 +104,7 @@ static void check_this_core(void) {
 
 int main(void) {
   check_chips();
+  check_cores_that_are_off();
   check_costs();
   check_this_core();
   return 0;

@@ -186,4 +186,4 @@ depthwise_codes_3x3 oaq_depthwise_codes_3x3_s1_signed, 1, 0
 depthwise_codes_3x3 oaq_depthwise_codes_3x3_s1_start, 0, 1
 depthwise_codes_3x3 oaq_depthwise_codes_3x3_s1_signed_start, 1, 1
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

@@ -13,8 +13,8 @@
   ldr d27, [x1, #80]
 .endm
 
-// Products with the weights of row `row`, `aside k, row, next, ...` between them; c0 to c5 are where
-// the first columns are.
+// Products with the weights of row `row`, `aside k, row, next, ...` between them; c0 to c5 are
+// where the first columns are.
 .macro row_of first, w0, w1, w2, c0, c1, c2, c3, c4, c5, aside, row, next
   product \first, 18, \c0, \w0
   \aside 1, \row, \next, \c0, \c1, \c2, \c3, \c4, \c5
@@ -191,4 +191,4 @@ depthwise_codes_3x3 oaq_depthwise_codes_3x3_s2_signed, 1, 0
 depthwise_codes_3x3 oaq_depthwise_codes_3x3_s2_start, 0, 1
 depthwise_codes_3x3 oaq_depthwise_codes_3x3_s2_signed_start, 1, 1
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

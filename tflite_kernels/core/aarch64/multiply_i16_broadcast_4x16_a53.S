@@ -92,4 +92,4 @@
 
 multiply_4x16 oaq_multiply_i16_broadcast_4x16_a53
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

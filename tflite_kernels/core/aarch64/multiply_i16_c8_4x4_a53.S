@@ -91,4 +91,4 @@ multiply_4x4 oaq_multiply_i16_c8_4x4_a53, 0
 multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a53, 1
 multiply_4x4_whole oaq_multiply_i16_c8_4x4_whole_a53
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

@@ -75,4 +75,4 @@ multiply_4x4 oaq_multiply_i16_c8_4x4_a55, 0
 multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a55, 1
 multiply_4x4_whole oaq_multiply_i16_c8_4x4_whole_a55
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

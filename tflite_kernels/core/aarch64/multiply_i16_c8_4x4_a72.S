@@ -230,4 +230,4 @@ multiply_4x4 oaq_multiply_i16_c8_4x4_a72, 0
 multiply_4x4 oaq_multiply_i16_c8_4x4_codes_a72, 1
 multiply_4x4_whole oaq_multiply_i16_c8_4x4_whole_a72
 
-.section .note.GNU-stack, "", %progbits
+#include "core/aarch64/notes.inc"

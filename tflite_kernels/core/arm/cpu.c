@@ -5,6 +5,7 @@
 
 #ifdef __linux__
 #include <sys/auxv.h>
+#include <unistd.h>
 
 // Bits of AT_HWCAP and AT_HWCAP2, as the kernel's uapi/asm/hwcap.h has them: older C libraries lack
 // some.
@@ -22,7 +23,7 @@ OaqArm oaq_arm(void) {
 
 // The kernel answers for the register, which user space may not read, where it says so.
 OaqArmKind oaq_arm_kind_of_this_core(void) {
-  if ((getauxval(AT_HWCAP) & kCpuid) == 0) return OAQ_ARM_A53;
+  if ((getauxval(AT_HWCAP) & kCpuid) == 0) return OAQ_ARM_OTHER;
   uint64_t midr = 0;
   // Volatile: the next call may run on another core.
   __asm__ volatile("mrs %0, midr_el1" : "=r"(midr));
@@ -39,14 +40,15 @@ OaqArm oaq_arm(void) {
   return cpu;
 }
 
-OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_A53; }
+OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_OTHER; }
 #endif
 
 // All kernels list the cores here, also to 32-bit programs and to apps on Android; the registers
 // under /sys are for 64-bit ones alone.
 unsigned oaq_arm_kinds(void) {
   FILE* cpuinfo = fopen("/proc/cpuinfo", "r");
-  const unsigned kinds = cpuinfo != NULL ? oaq_arm_kinds_in(cpuinfo) : 0;
+  const unsigned kinds =
+      cpuinfo != NULL ? oaq_arm_kinds_in(cpuinfo, sysconf(_SC_NPROCESSORS_CONF)) : 0;
   if (cpuinfo != NULL) fclose(cpuinfo);
   return kinds != 0 ? kinds : oaq_arm_kind_of_this_core();
 }
@@ -66,9 +68,9 @@ OaqArm oaq_arm(void) {
   return cpu;
 }
 
-OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_A53; }
+OaqArmKind oaq_arm_kind_of_this_core(void) { return OAQ_ARM_OTHER; }
 
-unsigned oaq_arm_kinds(void) { return OAQ_ARM_A53; }
+unsigned oaq_arm_kinds(void) { return OAQ_ARM_OTHER; }
 #endif
 
 // Implementers and parts, as MIDR has them.
@@ -81,6 +83,15 @@ static uint32_t implementer_and_part(uint32_t midr) {
 
 OaqArmKind oaq_arm_kind(uint32_t midr) {
   switch (implementer_and_part(midr)) {
+    case OAQ_PART(kArm, 0xC05):       // Cortex-A5
+    case OAQ_PART(kArm, 0xC07):       // Cortex-A7
+    case OAQ_PART(kArm, 0xC08):       // Cortex-A8
+    case OAQ_PART(kArm, 0xD01):       // Cortex-A32
+    case OAQ_PART(kArm, 0xD02):       // Cortex-A34
+    case OAQ_PART(kArm, 0xD03):       // Cortex-A53
+    case OAQ_PART(kArm, 0xD04):       // Cortex-A35
+    case OAQ_PART(kQualcomm, 0x801):  // Kryo 2xx Silver, an A53
+      return OAQ_ARM_A53;
     case OAQ_PART(kArm, 0xD05):       // Cortex-A55
     case OAQ_PART(kArm, 0xD46):       // Cortex-A510
     case OAQ_PART(kArm, 0xD80):       // Cortex-A520
@@ -102,25 +113,27 @@ OaqArmKind oaq_arm_kind(uint32_t midr) {
     case OAQ_PART(kQualcomm, 0x201):  // Kryo
     case OAQ_PART(kQualcomm, 0x205):
     case OAQ_PART(kQualcomm, 0x211):
-    case OAQ_PART(kQualcomm, 0x800):  // Kryo 2xx Gold, an A73; its Silver, 0x801, is an A53
+    case OAQ_PART(kQualcomm, 0x800):  // Kryo 2xx Gold, an A73
     case OAQ_PART(kQualcomm, 0x802):  // Kryo 3xx Gold, an A75
     case OAQ_PART(kQualcomm, 0x804):  // Kryo 4xx Gold, an A76
     case OAQ_PART(kSamsung, 0x001):   // Exynos M1, M2
     case OAQ_PART(kSamsung, 0x002):   // Exynos M3
       return OAQ_ARM_A72;
     default:
-      return OAQ_ARM_A53;
+      return OAQ_ARM_OTHER;
   }
 }
 
-unsigned oaq_arm_kinds_in(FILE* cpuinfo) {
+unsigned oaq_arm_kinds_in(FILE* cpuinfo, long cores) {
   unsigned kinds = 0, implementer = kArm, part = 0;
+  long listed = 0;
   char line[256];
   while (fgets(line, sizeof(line), cpuinfo) != NULL) {
     // Of each core, the part comes second.
     if (sscanf(line, "CPU implementer : %x", &implementer) == 1) continue;
     if (sscanf(line, "CPU part : %x", &part) != 1) continue;
     kinds |= oaq_arm_kind((implementer & 0xFF) << 24 | (part & 0xFFF) << 4);
+    ++listed;
   }
-  return kinds;
+  return listed > 0 && listed < cores ? kinds | OAQ_ARM_OTHER : kinds;
 }

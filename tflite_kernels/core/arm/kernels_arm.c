@@ -103,14 +103,16 @@ OAQ_CORE(a53, A53, a53, &kA53Broadcast, a53, NULL, 20.0f, 50.0f, 42.0f, 22.0f, 9
 OAQ_CORE(a55, A55, a55, &kA55Broadcast, a53, NULL, 16.0f, 50.0f, 40.0f, 24.0f, 90.0f);
 OAQ_CORE(a72, A72, a72, NULL, neon, NULL, 16.0f, 12.0f, 20.6f, 24.0f, 20.0f);
 
+// A53's schedule costs bigger cores next to nothing.
 static const OaqKernels* of_kind(OaqArmKind kind) {
   return kind == OAQ_ARM_A72 ? &kA72 : kind == OAQ_ARM_A55 ? &kA55 : &kA53;
 }
 
 static const OaqGemm* c8_of_this_core(void) { return of_kind(oaq_arm_kind_of_this_core())->gemms; }
 
-// For chips of several kinds. The plan is A53's, whose costs take int16 for blocks of three steps
-// and more, as those of A55 and A72 do. No family is packed for in-order cores alone.
+// For chips of several kinds, and for cores that are not known. The plan is A53's, whose costs take
+// int16 for blocks of three steps and more, as those of A55 and A72 do. No family is packed for
+// in-order cores alone.
 OAQ_CORE(per_core, PerCore, a53, NULL, a53, c8_of_this_core, 20.0f, 50.0f, 42.0f, 22.0f, 97.0f);
 #endif
 
@@ -137,7 +139,8 @@ static const OaqKernels kI8mm = {.isa = "i8mm",
 
 const OaqKernels* oaq_kernels_arm_of(unsigned kinds) {
 #ifdef OAQ_ASSEMBLY
-  const bool one = (kinds & (kinds - 1)) == 0;
+  // What a core that is not known multiplies slowly is not packed for.
+  const bool one = (kinds & (kinds - 1)) == 0 && kinds != OAQ_ARM_OTHER;
   return one ? of_kind((OaqArmKind)kinds) : &kPerCore;
 #else
   return kinds == OAQ_ARM_A72 ? &kOutOfOrder : &kInOrder;
