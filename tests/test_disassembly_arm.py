@@ -125,7 +125,7 @@ def test_hot_loops_keep_to_registers(target: str, name: str, tmp_path: Path) -> 
     "path", sorted((KERNELS / "core" / "aarch64").glob("*.S")), ids=lambda path: path.name
 )
 def test_assembly_keeps_what_protects_a_library(path: Path, tmp_path: Path) -> None:
-    """A library loses branch targets, or gains an executable stack, by one object without a note."""
+    """By one object without notes a library loses branch targets, or gains an executable stack."""
     compiler = "aarch64-linux-gnu-gcc"
     if shutil.which(compiler) is None:
         pytest.skip(f"needs {compiler}")
