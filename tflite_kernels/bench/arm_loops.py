@@ -26,6 +26,8 @@ _PRODUCTS = {
     re.compile(r"[su]+dot v\d+\.4s"): 16,
     re.compile(r"[su]+mmla v\d+\.4s"): 32,
 }
+# A53 has no dot products. A55 has, but nothing says how the model's rules hold for them.
+_NOT_IN_ORDER = re.compile(r"[su]+(dot|mmla) ")
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,18 @@ def out_of_order_cycles(
     return int(found[1]) / _ITERATIONS if found else None
 
 
+def cycles_on(loop: tuple[str, ...], core: str) -> float | None:
+    """Of an iteration on the in-order models a53 and a55, or on llvm-mca's a57.
+
+    None where llvm-mca is not installed, and where the core lacks the instructions.
+    """
+    if core not in in_order.CORES:
+        return out_of_order_cycles(loop, f"cortex-{core}")
+    if any(_NOT_IN_ORDER.match(text) for text in loop):
+        return None
+    return in_order.cycles(loop, in_order.CORES[core])
+
+
 def cycles(loop: tuple[str, ...]) -> dict[str, float | None]:
-    """Of an iteration: on the in-order models a53 and a55, and on llvm-mca's a57."""
-    found: dict[str, float | None] = {
-        name: in_order.cycles(loop, core) for name, core in in_order.CORES.items()
-    }
-    return {**found, "a57": out_of_order_cycles(loop)}
+    """Of an iteration, by core."""
+    return {core: cycles_on(loop, core) for core in (*in_order.CORES, "a57")}

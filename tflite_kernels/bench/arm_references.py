@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import arm_blocks
 import arm_loops
 import in_order
 import in_order_arm32
@@ -40,7 +41,7 @@ class Comparison:
       tools: the objdump, and llvm-mca's triple.
       model: a name of in_order.CORES, or a CPU of llvm-mca.
       least: that ours should be faster by; 0 where it is only reported.
-      depth: that ours is drained at, 0 for never; one drain is added to so many products a lane.
+      depth: that ours is drained at, 0 for never: a block of so many steps, as the object has it.
     """
 
     target: str
@@ -75,15 +76,6 @@ COMPARISONS = (
     Comparison("aarch64", _AARCH64, "cortex-a57", _A72, _PAIRS_4X4, depth=16),
 )
 
-_TILE = 16
-_DRAIN = (
-    *(f"saddlp v{n}.4s, v{n}.8h" for n in range(_TILE)),
-    *(f"addp v{n}.4s, v{n}.4s, v{n + 4}.4s" for n in (0, 1, 2, 3, 8, 9, 10, 11)),
-    *(f"addp v{n}.4s, v{n}.4s, v{n + 8}.4s" for n in range(4)),
-    *(f"add v{28 + n}.4s, v{28 + n}.4s, v{n}.4s" for n in range(4)),
-)
-"""Of the assembly: lanes v0 to v15 into sums v28 to v31."""
-
 
 def compare(builds: Path) -> list[dict]:
     """One row a comparison whose objects are there, in folders of targets."""
@@ -100,12 +92,11 @@ def _compared(builds: Path, comparison: Comparison) -> dict | None:
             return None
         code = arm_loops.disassemble(path, comparison.tools[0]).get(side.function, [])
         lines = arm_loops.hot_loop(code) if code else ()
+        if lines and depth:
+            lines = arm_blocks.block(code, arm_blocks.A72, depth)
         if not lines:
             return None
         products = arm_loops.products(lines)
-        if depth:
-            turns = depth * _TILE * 8 // products
-            lines, products = (*(lines * turns), *_DRAIN), products * turns
         taken = cycles(lines, comparison.model, comparison.tools[1])
         if taken is None:
             return None

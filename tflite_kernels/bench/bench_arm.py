@@ -5,9 +5,11 @@
 python bench_arm.py --build build/arm/aarch64 [--runtime FILE] [--models FILE...] [--json FILE]
 
 - Hot loops, cut from the objects that a cross-build made, timed by models of cores.
-- The same against plain loops of the same tile, 32-bit ARM included (arm_references.py).
+- What the assembly executes from one drain to the next, followed through its objects.
+- Loops against plain ones of the same tile, 32-bit ARM included (arm_references.py).
 - With --runtime, whole networks on Cortex-A53: cycles of all that one inference executes, with our
-  kernels and with XNNPACK's, in the same runtime (count_cycles.py).
+  kernels and with XNNPACK's, in the same runtime (count_cycles.py), layer by layer; and the
+  instructions on Cortex-A72 (count_instructions.py).
 
 Nothing here is a time: every table says how its figures were obtained.
 """
@@ -22,11 +24,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import arm_blocks
 import arm_loops
 import arm_networks
 import arm_references
 import certified
 import count_cycles
+import count_instructions
 import parts
 from qemu_plugin import EmulatorError
 
@@ -40,14 +44,18 @@ EXECUTED = (
     "cycles of all executed instructions (qemu-user) on the in-order model of Cortex-A53 "
     "(in_order.py), two inferences less one"
 )
+A72 = "qemu-aarch64 -cpu cortex-a72 -L /usr/aarch64-linux-gnu"
 HOW = {
     "a53": "in-order model of Cortex-A53 (in_order.py)",
     "a55": "in-order model of Cortex-A55 (in_order.py)",
     "a57": "llvm-mca -mcpu=cortex-a57, which stands for A72 and A73 too",
     "networks": EXECUTED,
+    "blocks": "what assembly kernels execute from drain to drain, timed as loops (arm_blocks.py)",
     "parts": "these cycles by function, and by instruction in functions that multiply (parts.py)",
-    "rates": "what the layers ask for, by the plan of the run, and the cycles of their part",
+    "rates": "what layers ask for, by the plan of the run, and the cycles of these layers (parts)",
+    "instructions": f"executed under {A72}, two inferences less one",
 }
+FAULTS = (OSError, OaqError, EmulatorError, count_instructions.CountError)
 CORES = ("a53", "a55", "a57")
 
 
@@ -125,6 +133,9 @@ def main() -> int:
     absent = {loop.name for loop in LOOPS} - {row["name"] for row in report["loops"]}
     if absent:
         print(f"Not in {options.build}: {'; '.join(sorted(absent))}.\n")
+    report["blocks"] = arm_blocks.measure(options.build)
+    if report["blocks"]:
+        print(arm_blocks.table(report["blocks"]))
     faults = 0
     report["references"] = arm_references.compare(options.build.parent)
     if report["references"]:
@@ -139,7 +150,7 @@ def main() -> int:
         for model in options.models:
             try:
                 report["networks"].append(_network(programs, model))
-            except (OSError, OaqError, EmulatorError) as error:
+            except FAULTS as error:
                 print(f"bench_arm: {model}: {error}", file=sys.stderr)
                 faults += 1
     if report["networks"]:
@@ -242,8 +253,21 @@ def _network(programs: count_cycles.Programs, model: Path) -> dict:
         print(f"| {row['name']} | {' | '.join(cells)} | {row['layers_ratio']:.2f}x |")
     for row in rows:
         _print_parts(row)
-    print(flush=True)
-    return {"model": model.name, "depth": DEPTH, "how": EXECUTED, "kernels": rows}
+    _print_rates(rows)
+    theirs_told, ours_told = rows[0]["by_layer"], rows[1]["by_layer"]
+    slower = arm_networks.slower(rows[1]["layer_names"], ours_told, theirs_told)
+    _print_slower(slower, told=bool(ours_told and theirs_told))
+    instructions = _instructions(programs, ours)
+    print(f"\nInstructions on Cortex-A72: {_millions(instructions['ours'])} M, XNNPACK's")
+    print(f"{_millions(instructions['xnnpack'])} M, {instructions['ratio']:.3f}x.\n", flush=True)
+    return {
+        "model": model.name,
+        "depth": DEPTH,
+        "how": EXECUTED,
+        "kernels": rows,
+        "slower_than_xnnpack": slower,
+        "instructions": instructions,
+    }
 
 
 def _row(programs: count_cycles.Programs, name: str, content: bytes, mode: str) -> dict:
@@ -251,31 +275,70 @@ def _row(programs: count_cycles.Programs, name: str, content: bytes, mode: str) 
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         found = count_cycles.inference(programs, path, mode)
+        by_layer = count_cycles.layers(programs, path, mode, found)
         plan = count_cycles.plan(programs, path)
-    work = arm_networks.Work.of(content, plan)
+    layers = arm_networks.layers_of(content, plan)
     row = count_cycles.row(mode, found, num_symbols=20)
-    return {"name": name, **row, "work": vars(work), "rates": work.rates(row["parts"])}
+    figures = {"work": arm_networks.work(layers), "rates": arm_networks.rates(layers, by_layer)}
+    names = [layer.name for layer in layers]
+    return {"name": name, **row, **figures, "layer_names": names, "by_layer": by_layer}
+
+
+def _instructions(programs: count_cycles.Programs, content: bytes) -> dict:
+    """Of one inference on Cortex-A72, ours and XNNPACK's."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        runner, *_ = programs.command(path, count_cycles.OURS, 1)
+        library = str(programs.build / "tflite_kernels" / parts.OURS)
+        given = ["--model", str(path), "--runtime", str(programs.runtime), "--emulator", A72]
+        found = count_instructions.count([*given, "--runner", runner, "--library", library])
+    theirs, ours = (row["instructions"] for row in found["modes"])
+    return {"how": HOW["instructions"], "ours": ours, "xnnpack": theirs, "ratio": ours / theirs}
 
 
 def _print_parts(row: dict) -> None:
-    print(f"\n| {row['name']}: part | Mcycles | share | reaches |\n|---|--:|--:|--:|")
+    print(f"\n| {row['name']}: part | Mcycles | share |\n|---|--:|--:|")
     for part, taken in row["parts"].items():
-        if taken < row["cycles"] / 1000:
-            continue
-        rate = row["rates"].get(part)
-        reaches = f"{rate['value']:.2f} {rate['of']}" if rate else ""
-        print(f"| {part} | {_millions(taken)} | {100 * taken / row['cycles']:.1f} % | {reaches} |")
+        if taken >= row["cycles"] / 1000:
+            print(f"| {part} | {_millions(taken)} | {100 * taken / row['cycles']:.1f} % |")
+
+
+def _print_rates(rows: list[dict]) -> None:
+    """Rates side by side, and the parts that the cycles of each are of."""
+    names = list(dict.fromkeys(name for row in rows for name in row["rates"]))
+    print(f"\n| rate, by layers | of | {' | '.join(row['name'] for row in rows)} | our parts |")
+    print(f"|---|---|{'--:|' * len(rows)}---|")
+    for name in names:
+        found = [row["rates"].get(name) for row in rows]
+        of = next(rate["of"] for rate in found if rate)
+        counted = next((rate["parts"] for rate in found[1:] if rate), [])
+        cells = [name, of, *(_cell(rate and rate["value"]) for rate in found), ", ".join(counted)]
+        print(f"| {' | '.join(cells)} |")
+
+
+def _print_slower(slower: list[dict], told: bool) -> None:
+    if not told:
+        print("\nLayers can't be told apart, so that no rates are of them.")
+    elif not slower:
+        print("\nNo layer is slower than XNNPACK's.")
+    else:
+        print("\n| slower than XNNPACK's | K cycles | XNNPACK | XNNPACK / it |\n|---|--:|--:|--:|")
+    for row in slower:
+        cells = [row["layer"], f"{row['ours'] / 1e3:.1f}", f"{row['theirs'] / 1e3:.1f}"]
+        print(f"| {' | '.join(cells)} | {row['ratio']:.2f}x |")
 
 
 def _print_summary(networks: list[dict]) -> None:
     print(f"## XNNPACK's cycles by ours, Cortex-A53 model, T = {DEPTH}\n")
-    print("| network | XNNPACK, Mcycles | ours | ratio | never drained | layers alone |")
-    print("|---|--:|--:|--:|--:|--:|")
+    heads = "network | XNNPACK, Mcycles | ours | ratio | never drained | layers alone"
+    print(f"| {heads} | instructions, A72 |\n|---|--:|--:|--:|--:|--:|--:|")
     for network in networks:
         theirs, ours, never = network["kernels"]
         cells = [_millions(theirs["cycles"]), _millions(ours["cycles"])]
         cells += [f"{value:.2f}x" for value in (ours["ratio"], never["ratio"])]
-        print(f"| {network['model']} | {' | '.join(cells)} | {ours['layers_ratio']:.2f}x |")
+        cells += [f"{ours['layers_ratio']:.2f}x", f"{network['instructions']['ratio']:.3f}x"]
+        print(f"| {network['model']} | {' | '.join(cells)} |")
     print("\nLayers alone: convolutions, depthwise and dense ones, and what prepares their rows;")
     print(f"of XNNPACK, its kernels for them: {parts.THEIR_DENSE}, {parts.THEIR_DEPTHWISE}.\n")
 

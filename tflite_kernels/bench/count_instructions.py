@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def main() -> int:
     Returns:
       The exit code: 0, or 2 where something could not be counted.
     """
-    options = _parse()
+    options = _parse(None)
     try:
         report = _report(options)
     except (CountError, EmulatorError) as error:
@@ -75,6 +76,16 @@ def main() -> int:
         return 0
     _print(report)
     return 0
+
+
+def count(arguments: Sequence[str]) -> dict:
+    """The report that the command would print as JSON.
+
+    Raises:
+      CountError: a run could not be counted.
+      EmulatorError: the emulator can't be run.
+    """
+    return _report(_parse(arguments))
 
 
 def _print(report: dict) -> None:
@@ -94,7 +105,7 @@ def _print(report: dict) -> None:
                 print(f"{count:16,}  {name}")
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="a .tflite file")
     parser.add_argument("--runtime", required=True, help="the TensorFlow Lite C library")
@@ -113,7 +124,7 @@ def _parse() -> argparse.Namespace:
         "--symbols", type=int, default=0, help="how many functions to list, under the emulator"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _report(options: argparse.Namespace) -> dict:
