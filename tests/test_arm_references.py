@@ -16,6 +16,7 @@ BENCH = ROOT / "tflite_kernels" / "bench"
 sys.path.insert(0, str(BENCH))
 
 import arm_references  # noqa: E402
+import bench_arm  # noqa: E402
 import in_order  # noqa: E402
 import in_order_arm32  # noqa: E402
 
@@ -107,6 +108,7 @@ def test_loops_are_compared(builds: Path) -> None:
 
 def test_the_report_has_them(builds: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
+    (builds / "aarch64" / bench_arm.OBJECTS).mkdir(parents=True)
     command = [sys.executable, str(BENCH / "bench_arm.py"), "--build", str(builds / "aarch64")]
     done = subprocess.run(
         [*command, "--json", str(found)], capture_output=True, text=True, check=True

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from oaq_keras.certification import certify
+from oaq_keras.flatbuffer import read_model
+from oaq_keras.int8_layers import int8_layers
+from oaq_keras.rewrite import to_custom_ops
 from tests.arm import emulated, oaq_arm
 from tests.matrix import fetch
 from tests.models import small_network
@@ -320,8 +324,8 @@ def test_rates_are_of_layers() -> None:
     assert arm_networks.slower(["0", "1", "2"], ours, []) == []
 
 
-def report(arguments: list[str], folder: Path) -> tuple[Any, str]:
-    """The JSON object, and what was printed."""
+def report(arguments: list[str], folder: Path, code: int = 0) -> tuple[Any, str]:
+    """The JSON object, and what was printed; the command ends with `code`."""
     command = [sys.executable, str(BENCH / "bench_arm.py"), *arguments]
     done = subprocess.run(
         [*command, "--json", str(folder / "found.json")],
@@ -329,7 +333,7 @@ def report(arguments: list[str], folder: Path) -> tuple[Any, str]:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     assert "All figures" in done.stdout
     return json.loads((folder / "found.json").read_text()), done.stdout
 
@@ -337,10 +341,32 @@ def report(arguments: list[str], folder: Path) -> tuple[Any, str]:
 def test_no_networks_without_a_runtime(build: Path, tmp_path: Path) -> None:
     model = tmp_path / "small.tflite"
     model.write_bytes(small_network(15))
-    found, printed = report(["--build", str(build), "--models", str(model)], tmp_path)
+    arguments = ["--build", str(build), "--models", str(model)]
+    found, printed = report(arguments, tmp_path, code=2)
     assert set(found["how"]) >= {"a53", "a55", "a57", "blocks", "networks", "parts", "rates"}
     assert found["networks"] == []
     assert "`make matrix`" in printed
+
+
+def test_a_folder_that_is_no_build(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCH / "bench_arm.py"), "--build", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "`make arm` makes build/arm/aarch64" in done.stderr
+
+
+def test_a_trained_file_keeps_its_codes(tmp_path: Path) -> None:
+    """With a certificate it is timed as it is, with builtin operators."""
+    trained = certified.certified(small_network(15), 16)
+    for content in (trained, to_custom_ops(trained)):
+        again = certified.certified(content, 16)
+        codes = [
+            [layer.codes.tolist() for layer in int8_layers(read_model(file))[0]]
+            for file in (trained, again)
+        ]
+        assert codes[0] == codes[1]
+        assert b"OaqConv2D" not in again
+    assert certify(certified.certified(trained, 64), depth=64).summary().proven == 1.0
 
 
 @pytest.fixture

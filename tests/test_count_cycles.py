@@ -372,14 +372,15 @@ def test_a_layer_reaches_what_its_loop_does(
     model = tmp_path / "layer.tflite"
     model.write_bytes(content)
     found = parts.by_part(count_cycles.inference(programs, model, count_cycles.OURS))
-    work = arm_networks.Work.of(content, count_cycles.plan(programs, model))
-    assert work.int16 == 64 * 32 * 1024
-    assert work.codes == 64 * 32
-    rate = work.int16 / (found[parts.MULTIPLY] + found[parts.DRAIN])
+    (layer,) = arm_networks.layers_of(content, count_cycles.plan(programs, model))
+    assert layer.int16 == layer.macs == 64 * 32 * 1024
+    assert layer.codes == 64 * 32
+    rate = layer.int16 / (found[parts.MULTIPLY] + found[parts.DRAIN])
     assert least < rate < most
-    rates = work.rates(found)
-    assert rates[parts.MULTIPLY]["value"] > rate
-    assert set(rates) == {parts.MULTIPLY, parts.DRAIN, parts.OUTPUT}
+    rates = arm_networks.rates([layer], [found])
+    assert rates["multiplications"]["value"] > rate
+    assert {"drains", "output stage", "dense, with output stages"} < set(rates)
+    assert not any(name.startswith("depthwise") for name in rates)
 
 
 def test_the_command(programs: count_cycles.Programs, tmp_path: Path) -> None:
