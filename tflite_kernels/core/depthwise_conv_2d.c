@@ -432,7 +432,7 @@ static OaqDepthwiseI16Codes find_codes(const OaqDepthwiseConv2d* op, const OaqTi
                                        const Channels* channels) {
   const bool fits = op->filter != NULL && tile->int16 && tile->drains.num_blocks == 1 &&
                     channels->count == op->packed.layout->channels_per_tile &&
-                    oaq_output_stage_is_plain_for(&op->stage, channels->first, channels->count);
+                    oaq_output_stage_is_plain(&op->stage, channels->first, channels->count);
   return fits ? op->filter->i16_codes : NULL;
 }
 

@@ -151,12 +151,13 @@ void oaq_gemm(const OaqInput* input, const OaqTiles* tiles, const OaqGemm* gemm,
   const OaqPacked* weights = tiles->weights;
   const size_t per_tile = weights->layout->channels_per_tile;
   const size_t at_once = kSums / per_tile / gemm->rows * gemm->rows;
-  const bool plain = gemm->i16_codes != NULL && !any_codes && oaq_output_stage_is_plain(stage);
+  const bool into_codes = gemm->i16_codes != NULL && !any_codes;
   for (size_t index = tiles->first_tile; index < tiles->end_tile; ++index) {
     const size_t n = index * per_tile;
     const size_t channels = oaq_min_size(per_tile, weights->channels - n);
     int8_t* results = out + n;
-    if (plain && weights->tiles[index].int16 && channels == per_tile) {
+    if (into_codes && weights->tiles[index].int16 && channels == per_tile &&
+        oaq_output_stage_is_plain(stage, tiles->first_channel + n, channels)) {
       multiply_into_codes(input, tiles, index, gemm, stage, results, out_stride);
       continue;
     }

@@ -48,8 +48,9 @@ typedef struct OaqRows {
 typedef void (*OaqGemmI16)(size_t rows, const OaqDrains* drains, const OaqRows* a, const int8_t* b,
                            const int32_t* bias, int32_t* acc);
 
-// The same and the output stage at once, for plain stages (core/output_stage.h): out[m * out_stride
-// + n] = code of the sum, whose channel is `channel` + n of the stage's.
+// The same and the output stage at once, where it is plain for the tile's channels
+// (core/output_stage.h): out[m * out_stride + n] = code of the sum, whose channel is `channel` + n
+// of the stage's.
 typedef void (*OaqGemmI16Codes)(size_t rows, const OaqDrains* drains, const OaqRows* a,
                                 const int8_t* b, const int32_t* bias, const OaqOutputStage* stage,
                                 size_t channel, int8_t* out, size_t out_stride);
@@ -108,8 +109,7 @@ typedef void (*OaqDepthwiseI16)(size_t columns, const OaqDrains* drains, const v
                                 size_t column_stride, const int8_t* b, const int32_t* bias,
                                 int32_t* acc);
 
-// The same and the output stage at once, as OaqGemmI16Codes has it; the stage has to be plain for
-// the tile's channels alone.
+// The same and the output stage at once, as OaqGemmI16Codes has it.
 typedef void (*OaqDepthwiseI16Codes)(size_t columns, const OaqDrains* drains,
                                      const void* const* taps, size_t column_stride, const int8_t* b,
                                      const int32_t* bias, const OaqOutputStage* stage,

@@ -44,14 +44,10 @@ static inline bool oaq_output_stage_is_signed(const OaqOutputStage* stage) {
   return stage->requantize.lo < stage->requantize.zero_point;
 }
 
-// Whether it is TFLite's two roundings with a right shift for every channel, as nearly all are.
-static inline bool oaq_output_stage_is_plain(const OaqOutputStage* stage) {
-  return stage->multipliers != NULL && stage->left_shifts == NULL;
-}
-
-// Whether it is that for some of its channels.
-static inline bool oaq_output_stage_is_plain_for(const OaqOutputStage* stage, size_t first_channel,
-                                                 size_t channels) {
+// Whether it is TFLite's two roundings with a right shift for each of these channels, as for nearly
+// all that there are.
+static inline bool oaq_output_stage_is_plain(const OaqOutputStage* stage, size_t first_channel,
+                                             size_t channels) {
   bool plain = stage->multipliers != NULL;
   for (size_t c = 0; stage->doublings != NULL && c < channels; ++c) {
     plain = plain && stage->doublings[first_channel + c] == 0;

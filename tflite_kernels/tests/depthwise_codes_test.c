@@ -43,7 +43,8 @@ static void make_stage(Random* random, size_t channels, bool is_signed, OaqRequa
   if (is_signed && random_int(random, 0, 1)) requantize.lo = -128;
   requantize.hi = random_int(random, 0, 1) ? 127 : random_int(random, requantize.lo, 127);
   CHECK(oaq_output_stage_init(&requantize, channels, stage, NULL));
-  CHECK(oaq_output_stage_is_plain(stage) && oaq_output_stage_is_signed(stage) == is_signed);
+  CHECK(oaq_output_stage_is_plain(stage, 0, channels) &&
+        oaq_output_stage_is_signed(stage) == is_signed);
 }
 
 // What the kernel of the same filter for sums gives, and where the portable one reads the same

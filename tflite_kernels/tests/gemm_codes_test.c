@@ -42,7 +42,7 @@ static OaqOutputStage plain_stage(Random* random, size_t channels) {
   if (limits != 0) requantize.hi = random_int(random, requantize.lo, 127);
   OaqOutputStage stage;
   CHECK(oaq_output_stage_init(&requantize, channels, &stage, NULL));
-  CHECK(oaq_output_stage_is_plain(&stage));
+  CHECK(oaq_output_stage_is_plain(&stage, 0, channels));
   return stage;
 }
 

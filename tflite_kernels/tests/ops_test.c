@@ -37,9 +37,14 @@ static OaqRequantize make_requantize(Random* random, size_t channels) {
                               .zero_point = random_int(random, -128, 127),
                               .lo = random_int(random, -128, 0),
                               .hi = random_int(random, 1, 127)};
+  // Channels without a right shift take tiles with them to another output stage.
+  const bool mixed = random_int(random, 0, 3) == 0;
   for (size_t c = 0; c < channels; ++c) {
     requantize.channels[c] =
         (OaqMultiplier){random_int(random, 1 << 30, INT32_MAX), random_int(random, -11, -5)};
+    if (mixed && random_int(random, 0, 15) == 0) {
+      requantize.channels[c].shift = random_int(random, 0, 2);
+    }
   }
   return requantize;
 }
@@ -338,7 +343,7 @@ int main(void) {
       check_worst_input(&random, kRanges[round % 4]);
       check_broken_claim(&random);
     }
-    CHECK(kernels->broadcast == NULL || (met_broadcast[false] > 100 && met_broadcast[true] > 100));
+    CHECK(kernels->broadcast == NULL || (met_broadcast[false] > 50 && met_broadcast[true] > 50));
     memset(met_broadcast, 0, sizeof(met_broadcast));
   }
   OAQ_COUNTING(CHECK(overflows.overflows == 0 && overflows.drains > 1000 * 1000);)
