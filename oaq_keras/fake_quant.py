@@ -38,10 +38,13 @@ def fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
     y = tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
 
     def grad(dy: Any) -> tuple[Any, Any, Any]:
-        kept = x <= clip
-        dx = tf.where(kept, dy, tf.zeros_like(dy))
-        rounding = tf.reduce_sum(dx * (y - x))
-        above = tf.reduce_sum(dy) - tf.reduce_sum(dx)
+        dx, _, above = tf.quantization.fake_quant_with_min_max_vars_gradient(
+            dy, x, low, high, num_bits=8
+        )
+        # A dot product, since a sum of products would write them all to memory first.
+        rounding = tf.reshape(
+            tf.matmul(tf.reshape(dx, [1, -1]), tf.reshape(y - x, [-1, 1])), []
+        )
         normal = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * width)
         dclip = above + rounding / clip
         dwidth = -rounding / width
