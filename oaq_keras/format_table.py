@@ -53,11 +53,14 @@ class FormatTable:
 
     Attributes:
       observing: while True, quantizers called eagerly calibrate outside training too.
+      frozen: whether training is traced with BatchNormalization's moving statistics; follows
+        `ScheduleState.frozen`, which a trace cannot read.
     """
 
     def __init__(self) -> None:
         """Makes an empty table."""
         self.observing = False
+        self.frozen = False
         self._variables: dict[str, dict[str, Any]] = {}
         self._widths: dict[str, Callable[[], Any]] = {}
         self._schedule: ScheduleState | None = None
@@ -92,14 +95,19 @@ class FormatTable:
 
     def scale(self, name: str | None) -> float | None:
         """Real value of one code step of a format; None where the format is unknown."""
+        step = self.step(name)
+        return None if step is None else float(step)
+
+    def step(self, name: str | None) -> Any:
+        """The same as a float32 scalar, for graphs."""
         variables = None if name is None else self._variables.get(name)
         if variables is None:
             return None
         if "low" in variables:
-            span = max(float(variables["high"]), 0.0) - min(float(variables["low"]), 0.0)
+            span = tf.maximum(variables["high"], 0.0) - tf.minimum(variables["low"], 0.0)
         else:
-            span = 2.0 ** float(variables["log2_clip"])
-        return span / float(self.width(name))
+            span = tf.pow(2.0, variables["log2_clip"])
+        return span / self.width(name)
 
     def width(self, name: str | None) -> Any:
         """Hi - lo of a format in codes, a float32 scalar; 255 where the format is unknown."""

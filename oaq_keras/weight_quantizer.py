@@ -9,7 +9,12 @@ from typing import Any
 
 from oaq_keras._keras import tf, tfmot
 from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, limit
-from oaq_keras.accumulator_ops import largest_block, largest_pair, takes_pairs
+from oaq_keras.accumulator_ops import (
+    largest_block,
+    largest_pair,
+    takes_pairs,
+    worst_case_load,
+)
 from oaq_keras.fake_quant import fake_quant_weights
 from oaq_keras.format_table import FormatTable, current_table
 from oaq_keras.formats import CODES
@@ -31,7 +36,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     the task's loss itself trades activation resolution against weight resolution. A
     stop-gradient guard then inflates what rounding pushed over the bound.
 
-    Overflow regularization: lambda * (MAC share) * mean_c relu(log2 rho_c(w / s_c))^2.
+    Overflow regularization: lambda * (share of MACs or of time saved) * mean_c relu(log2 rho_c(w / s_c))^2.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         input_format: str | None = None,
         regularization: float = 0.0,
         mac_share: float = 1.0,
+        worth: float | None = None,
         reads_input: bool = False,
         normalization: str | None = None,
         table: FormatTable | None = None,
@@ -58,6 +64,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           input_format: name of the input's format in the table; None counts as unknown.
           regularization: lambda.
           mac_share: this layer's share of the model's multiplications.
+          worth: its share of the regularization, by what its 16-bit sums save; by default
+            `mac_share`.
           reads_input: whether `depth` is that of layers that read the model's input.
           normalization: the BatchNormalization that the converter folds into the layer.
           table: the model's activation formats; by default those of the current scope.
@@ -78,6 +86,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.input_format = input_format
         self.regularization = regularization
         self.mac_share = mac_share
+        self.worth = mac_share if worth is None else worth
         self.reads_input = reads_input
         self.normalization = normalization
         self.table = table or current_table()
@@ -88,7 +97,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
         self.kernel = getattr(layer.layer, attribute)
         self._schedule = self.table.schedule(layer)
-        if self.regularization:
+        if self.regularization and self.worth:
             layer.add_loss(self.penalty)
         return {}
 
@@ -133,13 +142,24 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         flat = self._flat(self.kernel)
         return self._inflation(flat, *self._plain(flat), _GUARD_PASSES)
 
+    def code_load(self) -> Any:
+        """rho of the codes that the kernel it was built for has now, [channels]."""
+        flat = self._flat(self.kernel)
+        return worst_case_load(
+            tf.round(flat / self.scale(flat)),
+            self.table.width(self.input_format),
+            self.depth,
+            self.accumulator_bits,
+            self.layouts,
+        )
+
     def penalty(self) -> Any:
         """The layer's term of the overflow regularization, a float32 scalar."""
         load = self._recent_load()
         if load is None:
             _, load = self._plain(self._flat(self.kernel))
         excess = tf.math.log(tf.maximum(load, 1.0)) / math.log(2.0)
-        weight = self._schedule.ramp * (self.regularization * self.mac_share)
+        weight = self._schedule.ramp * (self.regularization * self.worth)
         return weight * tf.reduce_mean(tf.square(excess))
 
     def _plain(self, flat: Any) -> tuple[Any, Any]:
@@ -212,6 +232,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "input_format": self.input_format,
             "regularization": self.regularization,
             "mac_share": self.mac_share,
+            "worth": self.worth,
             "reads_input": self.reads_input,
             "normalization": self.normalization,
         }
