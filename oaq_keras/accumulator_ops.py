@@ -64,10 +64,11 @@ def largest_pair(weights: Any) -> Any:
     Returns:
       float32 [channels].
     """
-    products = weights.shape[0]
+    products, channels = weights.shape
     if products % 2:
         weights = tf.pad(weights, [[0, 1], [0, 0]])
-    return tf.reduce_max(tf.abs(weights[0::2] + weights[1::2]), axis=0)
+    pairs = tf.reduce_sum(tf.reshape(weights, [-1, 2, channels]), axis=1)
+    return tf.reduce_max(tf.abs(pairs), axis=0)
 
 
 def largest_block(magnitudes: Any, depth: int, layouts: Sequence[str]) -> Any:
@@ -82,7 +83,9 @@ def largest_block(magnitudes: Any, depth: int, layouts: Sequence[str]) -> Any:
       float32 [channels].
     """
     chosen = [LAYOUTS[name] for name in layouts]
-    sums = [_block_sums(magnitudes, *group) for group in _chunks(magnitudes.shape[0], depth, chosen)]
+    sums = [
+        _block_sums(magnitudes, *group) for group in _chunks(magnitudes.shape[0], depth, chosen)
+    ]
     largest = [tf.reduce_max(each, axis=[0, 1]) for each in sums]
     return largest[0] if len(largest) == 1 else tf.reduce_max(tf.stack(largest), axis=0)
 
@@ -137,4 +140,4 @@ def _members(layout: Layout, span: int, size: int) -> NDArray[np.float32]:
     lane = position // layout.products_per_step % layout.lanes
     owner = position // span * layout.lanes + lane
     rows = np.arange(size // span * layout.lanes)
-    return (owner[None] == rows[:, None]).astype(np.float32)
+    return np.asarray(owner[None] == rows[:, None], np.float32)

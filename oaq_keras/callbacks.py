@@ -26,9 +26,7 @@ class Schedule(keras.callbacks.Callback):
     widths: they learn until the freezing.
     """
 
-    def __init__(
-        self, learn_widths: float = 0.1, freeze: float = 0.7, ramp: float = 0.2
-    ) -> None:
+    def __init__(self, learn_widths: float = 0.1, freeze: float = 0.7, ramp: float = 0.2) -> None:
         """Makes a schedule.
 
         Args:
@@ -41,7 +39,7 @@ class Schedule(keras.callbacks.Callback):
         """
         super().__init__()
         self.phases = Phases(learn_widths, freeze, ramp)
-        self._epoch = 0
+        self._epoch = self._seen = 0
         self._steps: int | None = None
         self._warm = False
         self._last: Any = None
@@ -64,12 +62,11 @@ class Schedule(keras.callbacks.Callback):
         del logs
         if self._last is None and epoch > 0:
             self._warm = False
-        self._epoch, self._batch = epoch, 0
+        self._epoch, self._seen = epoch, 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Moves the model's state where a phase begins."""
         del logs
-        self._batch = batch
         progress = self._progress(batch)
         phases = self.phases
         ramp = round(_RAMP_STEPS * phases.ramp_at(progress))
@@ -78,11 +75,16 @@ class Schedule(keras.callbacks.Callback):
             self._last = now
             self._move(progress)
 
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts; a batch may begin and not be there, behind the last of a generator."""
+        del logs
+        self._seen = batch + 1
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Counts the steps of an epoch whose data did not say how many it has."""
+        """Learns the steps of an epoch whose data did not say how many it has."""
         del logs
         if self._steps is None:
-            self._steps = self._batch + 1
+            self._steps = max(self._seen, 1)
         self._move((epoch + 1) / self._epochs())
 
     def _epochs(self) -> int:

@@ -53,8 +53,8 @@ class PaperWeightQuantizer(WeightQuantizer):
         self._training = bool(training)
         return super().__call__(inputs, training, weights, **kwargs)
 
-    def _inflation(self, flat: Any, first: Any, load: Any, passes: int) -> Any:
-        del flat, load, passes
+    def _inflation(self, flat: Any, first: Any, load: Any, width: Any, passes: int) -> Any:
+        del flat, load, width, passes
         alpha = tf.pow(2.0, self.log2_alpha)
         return alpha if self.kind == "dense" else alpha * tf.ones_like(first)
 

@@ -122,8 +122,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Returns:
           float32 [channels], or a scalar for dense kernels.
         """
-        first, load = self._plain(flat)
-        return first * self._inflation(flat, first, load, passes)
+        first, load, width = self._plain(flat)
+        return first * self._inflation(flat, first, load, width, passes)
 
     def current_scale(self) -> Any:
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
@@ -157,13 +157,13 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """The layer's term of the overflow regularization, a float32 scalar."""
         load = self._recent_load()
         if load is None:
-            _, load = self._plain(self._flat(self.kernel))
+            _, load, _ = self._plain(self._flat(self.kernel))
         excess = tf.math.log(tf.maximum(load, 1.0)) / math.log(2.0)
         weight = self._schedule.ramp * (self.regularization * self.worth)
         return weight * tf.reduce_mean(tf.square(excess))
 
-    def _plain(self, flat: Any) -> tuple[Any, Any]:
-        """The scales of plain int8, and rho of the weights at these, [channels]."""
+    def _plain(self, flat: Any) -> tuple[Any, Any, Any]:
+        """The scales of plain int8, rho of the weights at these, [channels], and the input's width."""
         magnitudes = tf.abs(flat)
         first = self._first_scale(magnitudes)
         width = self.table.width(self.input_format)
@@ -177,7 +177,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         if not tf.executing_eagerly():
             graph = tf.compat.v1.get_default_graph()
             self._recent = (get_ident(), weakref.ref(graph), load)
-        return first, load
+        return first, load, width
 
     def _recent_load(self) -> Any:
         """What the call before found, where it may be used: in the same trace, by one thread.
@@ -191,11 +191,10 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         same = graph() is tf.compat.v1.get_default_graph() and thread == get_ident()
         return load if same else None
 
-    def _inflation(self, flat: Any, first: Any, load: Any, passes: int) -> Any:
+    def _inflation(self, flat: Any, first: Any, load: Any, width: Any, passes: int) -> Any:
         inflation = tf.maximum(self._reduce(load), 1.0)
         scale = tf.stop_gradient(first * inflation)
-        width = tf.stop_gradient(self.table.width(self.input_format))
-        share = width / float(limit(self.accumulator_bits))
+        share = tf.stop_gradient(width) / float(limit(self.accumulator_bits))
         magnitudes = tf.stop_gradient(tf.abs(flat))
         guard = tf.ones_like(scale)
         for _ in range(passes):

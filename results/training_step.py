@@ -119,7 +119,7 @@ class Step:
 
     def operations(self) -> int:
         """Operations of the step's graph, functions inside included."""
-        function = tf.function(lambda data: self.model.train_step(data))
+        function = tf.function(self.model.train_step)
         graph = function.get_concrete_function(next(self.batches)).graph.as_graph_def()
         return len(graph.node) + sum(len(inner.node_def) for inner in graph.library.function)
 
