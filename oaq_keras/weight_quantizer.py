@@ -143,7 +143,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return self._inflation(flat, *self._plain(flat), _GUARD_PASSES)
 
     def code_load(self) -> Any:
-        """rho of the codes that the kernel it was built for has now, [channels]."""
+        """Rho of the codes that the kernel it was built for has now, [channels]."""
         flat = self._flat(self.kernel)
         return worst_case_load(
             tf.round(flat / self.scale(flat)),

@@ -35,6 +35,9 @@ LEAST_EQUAL_SMALL = 0.99
 TFLite's kernels, and so ours, round twice, first to 2^-n of a code, and send what lies up to
 2^-(n+1) below a half to the other side."""
 
+FEW = 5
+"""Codes that may differ in layers that write only hundreds of them."""
+
 
 def other_network() -> Any:
     """Kinds of layers that the mixed network lacks."""
@@ -115,7 +118,7 @@ def test_files_agree_with_keras_end_to_end(shared_data: Path, tmp_path: Path) ->
     total = equal = 0
     for each in compare_layers(trained, content, x[:50]):
         print(each)
-        assert each.equal >= LEAST_EQUAL_LAYER, each
+        assert each.codes - each.counts[0] <= max(FEW, (1 - LEAST_EQUAL_LAYER) * each.codes), each
         assert each.largest <= 1, each
         assert each.once is None or each.once >= LEAST_EQUAL, each
         total, equal = total + each.codes, equal + each.counts[0]
