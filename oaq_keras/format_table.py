@@ -116,7 +116,7 @@ class FormatTable:
 
     def hold(self) -> None:
         """Makes the formats of this moment those that freezing keeps."""
-        for _, variables in self.items():
+        for variables in self._variables.values():
             if "kept" in variables:
                 kept = (variables["log2_clip"], variables["log2_width"])
                 variables["kept"].assign(tf.stack([tf.convert_to_tensor(each) for each in kept]))

@@ -34,9 +34,9 @@ def quantize(
     """Makes a model that trains with int8 formats whose sums provably fit int16 lanes.
 
     The method is overflow aware quantization (Xie et al., arXiv 2005.13297) with worst-case bounds
-    in place of observed overflow. `fit` follows a schedule (`oaq_keras.callbacks.Schedule`): its first
-    steps calibrate the activation formats, widths learn from a tenth on, and the last 30 % train on
-    formats and BatchNormalization statistics that stay as they are.
+    in place of observed overflow. `fit` follows a schedule (`oaq_keras.callbacks.Schedule`): its
+    first steps calibrate the activation formats, widths learn from a tenth on, and the last 30 %
+    train on formats and BatchNormalization statistics that stay as they are.
 
     Args:
       model: a built Sequential or Functional model with float weights, tf_keras or Keras 3. It is

@@ -59,7 +59,7 @@ _X86 = ("c4", "channel")
 _A53 = Target(_ARM, Cost(1 / 6.4, 0.42, 1 / 3.24), Cost(1 / 3.3, 0.0, 1 / 2.5))
 # Never drained 8.0; the rest as A53, whose issue rules it shares.
 _A55 = Target(_ARM, Cost(1 / 8.0, 0.42, 1 / 3.24), Cost(1 / 3.3, 0.0, 1 / 2.5))
-# Never drained 8.0, T = 16 7.8, T = 8 7.5; exact 8.0, and XNNPACK takes a quarter more instructions.
+# Never drained 8.0, T = 16 7.8, T = 8 7.5; exact 8.0, XNNPACK's with a quarter more instructions.
 _A72 = Target(_ARM, Cost(1 / 8.0, 0.065, 1.25 / 8.0), Cost(1 / 7.2, 0.0, 1 / 5.9))
 # The instructions of A53 on half the registers, so the same ratios.
 _ARMV7 = _A53

@@ -2,7 +2,8 @@
 """Keras layers that the converter sees in the form that TFLite fuses.
 
 They train as the layers they replace, and show the sums of products, without bias, to
-`observe_sums` where that is set: a function of a tensor that returns it. While a model is exported, TensorFlow's own decompositions
+`observe_sums` where that is set: a function of a tensor that returns it. While a model is exported,
+TensorFlow's own decompositions
 (dilation between SPACE_TO_BATCH_ND and its inverse, Dense on more than two dimensions as a reshaped
 product with the bias behind the reshape) would keep bias and activation from being fused, and with
 them the codes; so there each calls the operator itself.

@@ -36,7 +36,9 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     the task's loss itself trades activation resolution against weight resolution. A
     stop-gradient guard then inflates what rounding pushed over the bound.
 
-    Overflow regularization: lambda * (share of MACs or of time saved) * mean_c relu(log2 rho_c(w / s_c))^2.
+    Overflow regularization, with the layer's share of the MACs or of the time saved:
+
+        lambda * share * mean_c relu(log2 rho_c(w / s_c))^2
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return weight * tf.reduce_mean(tf.square(excess))
 
     def _plain(self, flat: Any) -> tuple[Any, Any, Any]:
-        """The scales of plain int8, rho of the weights at these, [channels], and the input's width."""
+        """Scales of plain int8, rho of the weights at these, [channels], and the input's width."""
         magnitudes = tf.abs(flat)
         first = self._first_scale(magnitudes)
         width = self.table.width(self.input_format)

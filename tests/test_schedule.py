@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Watch(keras.callbacks.Callback):
 
 def changes(rows: list[dict[str, Any]], name: str) -> list[bool]:
     """Whether each step after the first changed something."""
-    pairs = zip(rows, rows[1:], strict=False)
+    pairs = pairwise(rows)
     return [bool(np.any(np.asarray(a[name]) != np.asarray(b[name]))) for a, b in pairs]
 
 
