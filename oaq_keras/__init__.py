@@ -28,18 +28,22 @@ if TYPE_CHECKING:
     from oaq_keras.certification import attach_certificate, certify
     from oaq_keras.configs import OverflowAwareQuantizeConfig
     from oaq_keras.conversion import convert
+    from oaq_keras.distillation import Distillation
+    from oaq_keras.options import Options
     from oaq_keras.post_training import calibrate, post_training_quantize
     from oaq_keras.quantization import quantize
     from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
     from oaq_keras.registry import OverflowAwareQuantizeRegistry
     from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
     from oaq_keras.runtime import Interpreter
-    from oaq_keras.scheme import Options, OverflowAwareQuantizeScheme
+    from oaq_keras.schedule import freeze, thaw
+    from oaq_keras.scheme import OverflowAwareQuantizeScheme
 
 _MODULE_OF = {
     "ActivationQuantizer": "quantizers",
+    "Distillation": "distillation",
     "Interpreter": "runtime",
-    "Options": "scheme",
+    "Options": "options",
     "OverflowAwareQuantizeConfig": "configs",
     "OverflowAwareQuantizeRegistry": "registry",
     "OverflowAwareQuantizeScheme": "scheme",
@@ -48,8 +52,10 @@ _MODULE_OF = {
     "calibrate": "post_training",
     "certify": "certification",
     "convert": "conversion",
+    "freeze": "schedule",
     "post_training_quantize": "post_training",
     "quantize": "quantization",
+    "thaw": "schedule",
     "to_builtin_ops": "rewrite",
     "to_custom_ops": "rewrite",
 }
@@ -58,6 +64,7 @@ __all__ = [
     "NEVER_DRAINED",
     "ActivationQuantizer",
     "CertificateError",
+    "Distillation",
     "Interpreter",
     "LibraryError",
     "ModelFileError",
@@ -73,8 +80,10 @@ __all__ = [
     "calibrate",
     "certify",
     "convert",
+    "freeze",
     "post_training_quantize",
     "quantize",
+    "thaw",
     "to_builtin_ops",
     "to_custom_ops",
 ]

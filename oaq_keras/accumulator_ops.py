@@ -3,13 +3,20 @@
 
 Works on real-valued weights in units of codes as well as on codes. `accumulator` is the exact
 counterpart for files, and what is exported is judged by that one alone.
+
+Both terms of the bound are linear in the size of the weights, rho(w / s) = rho(w) / s, so training
+never divides a kernel by its scales to learn what it would overflow.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oaq_keras._keras import tf
-from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE
+from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, limit
 from oaq_keras.layouts import LAYOUTS, Layout
 
 
@@ -33,34 +40,104 @@ def worst_case_load(
     Returns:
       float32 [channels].
     """
-    limit = float(2**accumulator_bits - 1)
-    loads = []
-    for name in layouts:
-        layout = LAYOUTS[name]
-        loads.append(width * _largest_block(tf.abs(weights), depth, layout) / limit)
-        if layout.products_per_step == 2:
-            pairs = _split(weights, layout.products_per_step)
-            positive = tf.reduce_sum(tf.nn.relu(pairs), axis=1)
-            negative = tf.reduce_sum(tf.nn.relu(-pairs), axis=1)
-            largest = tf.reduce_max(tf.maximum(positive, negative), axis=0)
-            loads.append(width * largest / float(PAIR_LIMIT_POSITIVE))
-    return tf.reduce_max(tf.stack(loads), axis=0)
+    blocks = largest_block(tf.abs(weights), depth, layouts)
+    load = width * blocks / float(limit(accumulator_bits))
+    if not takes_pairs(layouts):
+        return load
+    return tf.maximum(load, width * largest_pair(weights) / float(PAIR_LIMIT_POSITIVE))
 
 
-def _split(values: Any, size: int) -> Any:
-    """[products, channels] -> [groups, size, channels], padded with zero weights."""
-    missing = -values.shape[0] % size
-    padded = tf.pad(values, [[0, missing], [0, 0]]) if missing else values
-    return tf.reshape(padded, [-1, size, values.shape[1]])
+def takes_pairs(layouts: Sequence[str]) -> bool:
+    """Whether one of the layouts is added by an instruction that saturates pairs of products."""
+    return any(LAYOUTS[name].products_per_step == 2 for name in layouts)
 
 
-def _largest_block(magnitudes: Any, depth: int, layout: Layout) -> Any:
-    """Largest sum of |q| that one lane of `layout` meets in one block, per channel."""
+def largest_pair(weights: Any) -> Any:
+    """The most that the codes of a pair, those of one sign, add up to: |a + b| where signs agree.
+
+    A pair whose signs differ counts its larger code alone. Codes of 127 times 255 steps fit, so no
+    such pair ever saturates, and |a + b| < max(|a|, |b|) stands for it here.
+
+    Args:
+      weights: float32 [products, channels]; pairs are (0, 1), (2, 3) and so on.
+
+    Returns:
+      float32 [channels].
+    """
+    products, channels = weights.shape
+    if products % 2:
+        weights = tf.pad(weights, [[0, 1], [0, 0]])
+    pairs = tf.reduce_sum(tf.reshape(weights, [-1, 2, channels]), axis=1)
+    return tf.reduce_max(tf.abs(pairs), axis=0)
+
+
+def largest_block(magnitudes: Any, depth: int, layouts: Sequence[str]) -> Any:
+    """The largest sum of magnitudes that one lane meets in one block, in any of the layouts.
+
+    Args:
+      magnitudes: float32 [products, channels], not negative.
+      depth: accumulation depth T.
+      layouts: names out of "c8", "c4", "channel".
+
+    Returns:
+      float32 [channels].
+    """
+    chosen = [LAYOUTS[name] for name in layouts]
+    sums = [
+        _block_sums(magnitudes, *group) for group in _chunks(magnitudes.shape[0], depth, chosen)
+    ]
+    largest = [tf.reduce_max(each, axis=[0, 1]) for each in sums]
+    return largest[0] if len(largest) == 1 else tf.reduce_max(tf.stack(largest), axis=0)
+
+
+def _chunks(
+    products: int, depth: int, layouts: Sequence[Layout]
+) -> list[tuple[int, list[tuple[Layout, int]]]]:
+    """Chunks of consecutive products that hold whole blocks, and the layouts that share them.
+
+    Returns:
+      (products of a chunk, [(layout, products of all its lanes' blocks)]) entries. Lanes take
+      turns, so a block of each lane lies in as many consecutive products as they take together.
+    """
+    spans = []
+    for layout in layouts:
+        width = layout.lanes * layout.products_per_step
+        steps = min(layout.steps_per_block(depth), layout.steps(products))
+        spans.append((layout, steps * width))
+    longest = max(span for _, span in spans)
+    if longest >= products:
+        # One chunk holds all products, so the layout that is never drained may take more zeros.
+        size = max(math.lcm(*(span for _, span in spans if span < products), 1), 1)
+        size *= -(-longest // size)
+        shared = [(layout, size if span >= products else span) for layout, span in spans]
+        if size <= 2 * longest and all(
+            size % (layout.lanes * layout.products_per_step) == 0 for layout, _ in shared
+        ):
+            return [(size, shared)]
+    if all(longest % span == 0 for _, span in spans):
+        return [(longest, spans)]
+    return [(span, [(layout, span)]) for layout, span in spans]
+
+
+def _block_sums(magnitudes: Any, size: int, parts: list[tuple[Layout, int]]) -> Any:
+    """[chunks, sums of a chunk, channels]: a product with a constant matrix of zeros and ones.
+
+    That is faster than sums over strided dimensions, forward and backward.
+    """
     products, channels = magnitudes.shape
-    steps = min(layout.steps_per_block(depth), layout.steps(products))
-    width = layout.lanes * layout.products_per_step
-    blocks = tf.reshape(
-        _split(magnitudes, steps * width),
-        [-1, steps, layout.lanes, layout.products_per_step, channels],
-    )
-    return tf.reduce_max(tf.reduce_sum(blocks, axis=[1, 3]), axis=[0, 1])
+    missing = -products % size
+    padded = tf.pad(magnitudes, [[0, missing], [0, 0]]) if missing else magnitudes
+    chunks = tf.reshape(padded, [-1, size, channels])
+    if len(parts) == 1 and parts[0][0].lanes == 1:
+        return tf.reduce_sum(chunks, axis=1, keepdims=True)
+    members = np.concatenate([_members(layout, span, size) for layout, span in parts])
+    return tf.matmul(tf.constant(members), chunks)
+
+
+def _members(layout: Layout, span: int, size: int) -> NDArray[np.float32]:
+    """[blocks * lanes, size]: one where a product of a chunk belongs to a lane's block."""
+    position = np.arange(size)
+    lane = position // layout.products_per_step % layout.lanes
+    owner = position // span * layout.lanes + lane
+    rows = np.arange(size // span * layout.lanes)
+    return np.asarray(owner[None] == rows[:, None], np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
+from oaq_keras.normalization import FreezableBatchNormalization
 from oaq_keras.registry import is_relu
 from oaq_keras.tflite_layers import TFLITE_LAYERS
 
@@ -15,6 +16,7 @@ layers = keras.layers
 ACTIVATION_SUFFIX = "_activation"
 """Behind a layer's name: the name of the layer that its activation became."""
 
+_REPLACEMENTS = {**TFLITE_LAYERS, layers.BatchNormalization: FreezableBatchNormalization}
 _WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
 
 
@@ -48,7 +50,7 @@ def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     for node in graph:
         if is_relu(node.layer) and node.name in found:
             _put_before_pool(graph, node, found)
-        replacement = TFLITE_LAYERS.get(type(node.layer))
+        replacement = _REPLACEMENTS.get(type(node.layer))
         if replacement is not None and node.name in found:
             layer = replacement.from_config(node.layer.get_config())
             graph.replace_layer(node.name, layer, node.weights)

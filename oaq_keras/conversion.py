@@ -11,14 +11,26 @@ import numpy as np
 
 from oaq_keras._keras import tf
 from oaq_keras.canonical import ACTIVATION_SUFFIX
+from oaq_keras.certificate import TARGETS
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.finish import finish
+from oaq_keras.flatbuffer import read_model as read_file
+from oaq_keras.flatbuffer import set_metadata, write_model
 from oaq_keras.folding import foldable
+from oaq_keras.paper import PaperWeightQuantizer
 from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.tflite_layers import exporting
 from oaq_keras.trained import format_tables, weight_quantizers
+
+POLICY_METADATA = "oaq_policy"
+"""Name of the metadata in which a file says that it was trained without a proof."""
+
+_PAPER_NOTE = (
+    "policy paper: alpha followed the overflow observed in training batches (arXiv 2005.13297). "
+    "Nothing is proven, and there is no certificate; kernels prove what they can when they load it."
+)
 
 
 def convert(model: Any, *, ops: str = "custom") -> bytes:
@@ -34,6 +46,7 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
 
     Returns:
       The .tflite file: float32 inputs and outputs, int8 inside, and the certificate as metadata.
+      With policy "paper" there is none, and metadata named POLICY_METADATA says so.
 
     Raises:
       UnsupportedError: not a model from `quantize`, not trained or calibrated yet, a weight that
@@ -50,13 +63,17 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
         exported = _to_tflite(model)
     depth, first_layer_depth = _depths(quantizers)
     accumulator_bits = min(quantizer.accumulator_bits for quantizer in quantizers)
-    fitted = finish(exported, depth, first_layer_depth, accumulator_bits)
+    if any(isinstance(quantizer, PaperWeightQuantizer) for quantizer in quantizers):
+        return _without_certificate(exported, ops, accumulator_bits)
+    target = _target(quantizers)
+    fitted = finish(exported, depth, first_layer_depth, accumulator_bits, target)
     converted = to_custom_ops(fitted) if ops == "custom" else fitted
     certificate = certify(
         converted,
         depth=depth,
         first_layer_depth=first_layer_depth,
         accumulator_bits=accumulator_bits,
+        target=target,
     )
     refused = [layer.name for layer in certificate.layers if not layer.proven]
     if refused:
@@ -76,6 +93,21 @@ def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
             "without quantized weights. Call quantize(model), train the result, convert that."
         )
     return found
+
+
+def _without_certificate(exported: bytes, ops: str, accumulator_bits: int) -> bytes:
+    """The file of a model that followed observed overflow: nothing is proven, and it says so."""
+    aligned = finish(exported, None, None, accumulator_bits)
+    parsed = read_file(to_custom_ops(aligned) if ops == "custom" else aligned)
+    set_metadata(parsed, POLICY_METADATA, _PAPER_NOTE.encode())
+    return write_model(parsed)
+
+
+def _target(quantizers: list[WeightQuantizer]) -> tuple[str, ...]:
+    """Layouts that the layers were trained to fit; all that no layer speaks of count as well."""
+    kernels = [quantizer for quantizer in quantizers if quantizer.kind != "depthwise"]
+    wanted = {name for quantizer in kernels for name in quantizer.layouts} or {"c8", "c4"}
+    return tuple(name for name in TARGETS if name in wanted | {"channel"})
 
 
 def _depths(quantizers: list[WeightQuantizer]) -> tuple[int, int]:

@@ -38,10 +38,14 @@ def fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
     y = tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
 
     def grad(dy: Any) -> tuple[Any, Any, Any]:
-        kept = x <= clip
-        dx = tf.where(kept, dy, tf.zeros_like(dy))
-        rounding = tf.reduce_sum(dx * (y - x))
-        above = tf.reduce_sum(dy) - tf.reduce_sum(dx)
+        dx, _, above = tf.quantization.fake_quant_with_min_max_vars_gradient(
+            dy, x, low, high, num_bits=8
+        )
+        # Not before the gradient is there: the executor would compute every layer's rounding in
+        # the forward pass, and keep it. A dot product writes no products to memory.
+        with tf.control_dependencies([dx]):
+            error = y - x
+        rounding = tf.matmul(tf.reshape(dx, [1, -1]), tf.reshape(error, [-1, 1]))[0, 0]
         normal = tf.math.rsqrt(tf.cast(tf.size(x), x.dtype) * width)
         dclip = above + rounding / clip
         dwidth = -rounding / width
@@ -88,6 +92,8 @@ def fake_quant_weights(w: Any, scale: Any) -> Any:
         axes = list(range(w.shape.rank))
 
     def grad(dy: Any) -> tuple[Any, Any]:
-        return dy, tf.reduce_sum(dy * (y - w), axis=axes) / scale
+        with tf.control_dependencies([dy]):
+            error = y - w
+        return dy, tf.reduce_sum(dy * error, axis=axes) / scale
 
     return y, grad

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
+from oaq_keras.certificate import TARGETS
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.flatbuffer import (
     Model,
@@ -26,15 +28,21 @@ LARGEST_INFLATION = 1.1
 
 
 def finish(
-    exported: bytes, depth: int, first_layer_depth: int, accumulator_bits: int = 16
+    exported: bytes,
+    depth: int | None,
+    first_layer_depth: int | None,
+    accumulator_bits: int = 16,
+    target: Sequence[str] = TARGETS,
 ) -> bytes:
     """Inflates what rounding in the converter left over the bound.
 
     Args:
       exported: a .tflite file whose weights were trained to fit.
-      depth: accumulation depth T of every layer but those that read the model's input.
+      depth: accumulation depth T of every layer but those that read the model's input; None for
+        a file that need not fit.
       first_layer_depth: that of those.
       accumulator_bits: bits of a lane.
+      target: lane layouts to fit.
 
     Returns:
       The file, its layers fitting; with constants aligned. A warning names operators that compute
@@ -54,8 +62,11 @@ def finish(
         )
     for layer in layers:
         _check_bias(model, layer)
-        layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+        kernels = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+        layouts = [layout for layout in kernels if layout.name in target]
         wanted = first_layer_depth if layer.first else depth
+        if wanted is None or not layouts:
+            continue
         factor = inflate_layer(model, layer, layouts, wanted, accumulator_bits)
         if factor > LARGEST_INFLATION:
             raise CertificateError(

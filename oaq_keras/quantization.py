@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """`quantize`: a Keras model in, a tf_keras model to compile and fit out."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import canonicalize
+from oaq_keras.distillation import Distillation
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.format_assignment import assign_formats
 from oaq_keras.graph import build_model, read_model
 from oaq_keras.keras3 import is_keras3_model, read_keras3_model
-from oaq_keras.layouts import NEVER_DRAINED
+from oaq_keras.options import Options
 from oaq_keras.quantizers import DEFAULT_WIDTH
-from oaq_keras.scheme import Options, OverflowAwareQuantizeScheme
+from oaq_keras.scheme import OverflowAwareQuantizeScheme
+from oaq_keras.training import QuantizedModel
 
 
 def quantize(
@@ -22,11 +26,17 @@ def quantize(
     accumulator_bits: int = 16,
     regularization: float = 0.01,
     width: float = DEFAULT_WIDTH,
+    target: str = "all",
+    policy: str = "proven",
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    distillation: Distillation | None = None,
 ) -> Any:
     """Makes a model that trains with int8 formats whose sums provably fit int16 lanes.
 
     The method is overflow aware quantization (Xie et al., arXiv 2005.13297) with worst-case bounds
-    in place of observed overflow. The first training steps calibrate the activation formats.
+    in place of observed overflow. `fit` follows a schedule (`oaq_keras.callbacks.Schedule`): its
+    first steps calibrate the activation formats, widths learn from a tenth on, and the last 30 %
+    train on formats and BatchNormalization statistics that stay as they are.
 
     Args:
       model: a built Sequential or Functional model with float weights, tf_keras or Keras 3. It is
@@ -38,6 +48,14 @@ def quantize(
       regularization: lambda of the overflow regularization, which shrinks worst-case sums until
         the weights need no coarser scale to fit.
       width: width, hi - lo in codes, at which the formats of ReLU outputs start.
+      target: the core that it is for, such as "a53" or "avx2": its lane layouts alone have to fit,
+        and the regularization counts the time saved there. "all" fits every layout.
+      policy: "proven" bounds the worst case. "paper" is the rule of arXiv 2005.13297, which watches
+        training batches for overflow; its files carry no certificate.
+      overrides: options of single layers by name pattern, such as {"block_1*": {"depth": 32}};
+        `depth`, `accumulator_bits`, `regularization` and `width` can be given. Certificates are
+        made out for the smallest depth and bits of any layer.
+      distillation: an `oaq_keras.Distillation`, for the float model's answers in the loss.
 
     Returns:
       A tf_keras model to compile and fit, then to pass to `convert`.
@@ -46,8 +64,18 @@ def quantize(
       UnsupportedError: a model or layer that cannot be quantized; the message names it.
       ValueError: an option out of range.
     """
-    options = Options(depth, first_layer_depth, accumulator_bits, regularization, width)
-    _check(options)
+    options = Options(
+        depth,
+        first_layer_depth,
+        accumulator_bits,
+        regularization,
+        width,
+        target,
+        policy,
+        overrides or {},
+        distillation,
+    )
+    options.check()
     if is_keras3_model(model):
         model = build_model(read_keras3_model(model))
     elif not isinstance(model, keras.Model):
@@ -63,25 +91,24 @@ def quantize(
             )
     graph = read_model(model)
     names = {node.name for node in graph}
+    options.check_patterns(names)
     assignment = assign_formats(graph, canonicalize(graph, names))
     if not assignment.kernels:
         raise UnsupportedError(
             f"Model {model.name!r} has no Conv2D, DepthwiseConv2D or Dense layer: there are no "
             "sums to bound. Quantize the model that has them."
         )
+    if distillation is not None:
+        distillation = replace(distillation, teacher=distillation.teacher or model)
+        distillation.check(model)
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    return tfmot.quantization.keras.quantize_apply(annotated, OverflowAwareQuantizeScheme(options))
+    wrapped = tfmot.quantization.keras.quantize_apply(
+        annotated, OverflowAwareQuantizeScheme(options)
+    )
+    quantized = QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
+    quantized.distillation = distillation
+    return quantized
 
 
-def _check(options: Options) -> None:
-    for name in ("depth", "first_layer_depth"):
-        value = getattr(options, name)
-        if type(value) is not int or not 1 <= value <= NEVER_DRAINED:
-            raise ValueError(
-                f"{name} is a number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
-                f"got {value!r}."
-            )
-    if options.accumulator_bits not in range(8, 17):
-        raise ValueError(f"accumulator_bits is 8 to 16, got {options.accumulator_bits!r}.")
-    if not options.regularization >= 0:
-        raise ValueError(f"regularization is at least 0, got {options.regularization!r}.")
+def _as_given(outputs: list[Any]) -> Any:
+    return outputs[0] if len(outputs) == 1 else outputs

@@ -7,6 +7,7 @@ from typing import Any
 from oaq_keras._keras import keras, tfmot
 from oaq_keras.configs import OverflowAwareQuantizeConfig
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.normalization import FreezableBatchNormalization
 from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
 from oaq_keras.tflite_layers import TFLITE_LAYERS
 
@@ -55,8 +56,9 @@ RULES: dict[Any, LayerRule] = {
     layers.Softmax: LayerRule("fixed"),
 }
 
-RULES.update({ours: RULES[theirs] for theirs, ours in TFLITE_LAYERS.items()})
-NAMES = sorted(kind.__name__ for kind in RULES if kind not in TFLITE_LAYERS.values())
+_OURS = {**TFLITE_LAYERS, layers.BatchNormalization: FreezableBatchNormalization}
+RULES.update({ours: RULES[theirs] for theirs, ours in _OURS.items()})
+NAMES = sorted(kind.__name__ for kind in RULES if kind not in _OURS.values())
 """Names of the layers that have a rule, beside Activation."""
 
 
@@ -119,7 +121,7 @@ def _check_settings(layer: Any) -> None:
 
 def rule_has_weights(layer: Any) -> bool:
     """Whether a layer sums products or normalizes."""
-    return bool(RULES[type(layer)].kernel) or type(layer) is layers.BatchNormalization
+    return bool(RULES[type(layer)].kernel) or isinstance(layer, layers.BatchNormalization)
 
 
 def is_relu(layer: Any) -> bool:

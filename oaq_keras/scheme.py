@@ -1,37 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tfmot scheme: prepares a model's graph and gives every layer its QuantizeConfig."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
-from oaq_keras.canonical import canonicalize
+from oaq_keras.canonical import ACTIVATION_SUFFIX, canonicalize
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
 from oaq_keras.format_assignment import Assignment, assign_formats
 from oaq_keras.graph import Graph, build_model, read_model
 from oaq_keras.macs import count_macs
-from oaq_keras.quantizers import DEFAULT_WIDTH, ActivationQuantizer, FormatTable, WeightQuantizer
-from oaq_keras.registry import OverflowAwareQuantizeRegistry, rule_of
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to train for.
-
-    Attributes:
-      depth: accumulation depth T that every layer must fit, products a lane adds between drains.
-      first_layer_depth: the same for layers that read the model's input, whose 256 codes are
-        given and whose K is small.
-      accumulator_bits: bits of a lane, 8 to 16.
-      regularization: lambda of the overflow regularization.
-      width: width at which closed activation formats start, in codes.
-    """
-
-    depth: int = 16
-    first_layer_depth: int = 4
-    accumulator_bits: int = 16
-    regularization: float = 0.01
-    width: float = DEFAULT_WIDTH
+from oaq_keras.options import Options
+from oaq_keras.paper import PaperWeightQuantizer
+from oaq_keras.quantizers import ActivationQuantizer, FormatTable, WeightQuantizer, format_table
+from oaq_keras.registry import LayerRule, OverflowAwareQuantizeRegistry, rule_of
 
 
 class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
@@ -74,9 +55,10 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
           UnsupportedError: a layer that cannot be quantized, by name.
         """
         graph = read_model(model)
-        annotated = canonicalize(graph, set(layer_quantize_map))
-        assignment = assign_formats(graph, annotated)
         table = FormatTable()
+        with format_table(table):
+            annotated = canonicalize(graph, set(layer_quantize_map))
+        assignment = assign_formats(graph, annotated)
         for name in assignment.inputs:
             quantizer = ActivationQuantizer("open", assignment.formats[name], table=table)
             label = graph.free_name(f"quantize_{name}")
@@ -91,24 +73,24 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
     def _configs(
         self, graph: Graph, prepared: Any, assignment: Assignment, table: FormatTable
     ) -> dict[str, OverflowAwareQuantizeConfig]:
-        options = self.options
-        macs = {name: count_macs(prepared.get_layer(name)) for name in assignment.kernels}
-        total = max(sum(macs.values()), 1)
+        shares = self._shares(graph, prepared, assignment)
         configs = {}
         for name in assignment.quantized:
             rule = rule_of(graph[name].layer)
+            options = self.options.of_layer(name.removesuffix(ACTIVATION_SUFFIX))
             weights = output = None
             if name in assignment.kernels:
-                first = name in assignment.first
-                weights = WeightQuantizer(
+                kind = PaperWeightQuantizer if options.policy == "paper" else WeightQuantizer
+                weights = kind(
                     kind=rule.kind or "conv",
-                    depth=options.first_layer_depth if first else options.depth,
+                    depth=self._depth(name, assignment),
                     accumulator_bits=options.accumulator_bits,
-                    layouts=rule.layouts,
+                    layouts=self._layouts(rule),
                     input_format=assignment.kernels[name],
                     regularization=options.regularization,
-                    mac_share=macs[name] / total,
-                    reads_input=first,
+                    mac_share=shares[name][0],
+                    worth=shares[name][1],
+                    reads_input=name in assignment.first,
                     normalization=_normalization(graph, name),
                     table=table,
                 )
@@ -125,6 +107,30 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 rule.kernel if weights else None, weights, output
             )
         return configs
+
+    def _depth(self, name: str, assignment: Assignment) -> int:
+        return self.options.depth_of(name, name in assignment.first)
+
+    def _layouts(self, rule: LayerRule) -> tuple[str, ...]:
+        wanted = self.options.resolved_target().layouts
+        return tuple(name for name in rule.layouts if name in wanted)
+
+    def _shares(
+        self, graph: Graph, prepared: Any, assignment: Assignment
+    ) -> dict[str, tuple[float, float]]:
+        """Each layer's share of the MACs, and of the time that its 16-bit sums save."""
+        target = self.options.resolved_target()
+        macs = {name: count_macs(prepared.get_layer(name)) for name in assignment.kernels}
+        saved = {
+            name: macs[name]
+            * target.saved(rule_of(graph[name].layer).kind or "conv", self._depth(name, assignment))
+            for name in macs
+        }
+        total, worth = max(sum(macs.values()), 1), sum(saved.values())
+        return {
+            name: (count / total, saved[name] / worth if worth else 0.0)
+            for name, count in macs.items()
+        }
 
 
 def _normalization(graph: Graph, name: str) -> str | None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keras layers that the converter sees in the form that TFLite fuses.
 
-They train as the layers they replace. While a model is exported, TensorFlow's own decompositions
+They train as the layers they replace, and show the sums of products, without bias, to
+`observe_sums` where that is set: a function of a tensor that returns it. While a model is exported,
+TensorFlow's own decompositions
 (dilation between SPACE_TO_BATCH_ND and its inverse, Dense on more than two dimensions as a reshaped
 product with the bias behind the reshape) would keep bias and activation from being fused, and with
 them the codes; so there each calls the operator itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -30,10 +32,13 @@ def exporting() -> Iterator[None]:
 class TfliteConv2D(keras.layers.Conv2D):
     """Conv2D whose dilation is one operator's attribute in the export."""
 
+    observe_sums: Callable[[Any], Any] | None = None
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution without bias and activation, as Keras documents it for subclasses."""
         if not _exporting.get():
-            return super().convolution_op(inputs, kernel)
+            sums = super().convolution_op(inputs, kernel)
+            return sums if self.observe_sums is None else self.observe_sums(sums)
         return tf.nn.conv2d(
             inputs,
             kernel,
@@ -46,10 +51,21 @@ class TfliteConv2D(keras.layers.Conv2D):
 class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D whose dilation is one operator's attribute in the export."""
 
+    observe_sums: Callable[[Any], Any] | None = None
+
     def call(self, inputs: Any) -> Any:
         """Convolves float32 [batch, height, width, channels]."""
         if not _exporting.get():
-            return super().call(inputs)
+            if self.observe_sums is None:
+                return super().call(inputs)
+            sums = keras.backend.depthwise_conv2d(
+                inputs,
+                self.depthwise_kernel,
+                strides=self.strides,
+                padding=self.padding,
+                dilation_rate=self.dilation_rate,
+            )
+            return self._finish(self.observe_sums(sums))
         outputs = tf.raw_ops.DepthwiseConv2dNative(
             input=inputs,
             filter=self.depthwise_kernel,
@@ -57,6 +73,9 @@ class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
             padding=self.padding.upper(),
             dilations=[1, *self.dilation_rate, 1],
         )
+        return self._finish(outputs)
+
+    def _finish(self, outputs: Any) -> Any:
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
@@ -65,8 +84,14 @@ class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 class TfliteDense(keras.layers.Dense):
     """Dense that is one FULLY_CONNECTED between two reshapes in the export."""
 
+    observe_sums: Callable[[Any], Any] | None = None
+
     def call(self, inputs: Any) -> Any:
         """Multiplies the last dimension of float32 [batch, ..., units in]."""
+        if self.observe_sums is not None and not _exporting.get():
+            sums = self.observe_sums(tf.tensordot(inputs, self.kernel, 1))
+            outputs = tf.nn.bias_add(sums, self.bias) if self.use_bias else sums
+            return outputs if self.activation is None else self.activation(outputs)
         if not _exporting.get() or inputs.shape.rank == 2:
             return super().call(inputs)
         inner = inputs.shape[1:-1]

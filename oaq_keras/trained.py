@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a quantized model holds: its weight quantizers and its activation formats."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,28 @@ def inflation_bits(model: Any) -> float:
         for quantizer in quantizers
     )
     return bits / total if total else 0.0
+
+
+def mean_width(model: Any) -> float:
+    """Bits of the activations that are read, log2 of hi - lo + 1, weighted by MACs."""
+    quantizers = weight_quantizers(model).values()
+    total = sum(quantizer.mac_share for quantizer in quantizers)
+    bits = sum(
+        quantizer.mac_share * math.log2(float(quantizer.table.width(quantizer.input_format)) + 1)
+        for quantizer in quantizers
+    )
+    return bits / total if total else 0.0
+
+
+def proven_share(model: Any) -> float:
+    """Share of the MACs, 0 to 1, in channels whose codes of this moment fit at their depth."""
+    quantizers = weight_quantizers(model).values()
+    total = sum(quantizer.mac_share for quantizer in quantizers)
+    fitting = sum(
+        quantizer.mac_share * float(np.mean(quantizer.code_load().numpy() <= 1.0))
+        for quantizer in quantizers
+    )
+    return fitting / total if total else 0.0
 
 
 def format_tables(model: Any) -> list[FormatTable]:

@@ -28,7 +28,13 @@ def test_equals_the_exact_bound_on_codes(
     load = worst_case_load(
         tf.constant(codes.T, tf.float32), tf.constant(float(width)), depth, bits, layouts
     )
-    np.testing.assert_allclose(load.numpy(), np.max(expected, axis=0), rtol=1e-6)
+    # A pair whose signs differ never saturates, and is left out.
+    harmless = width * 127 / (2**15 - 1)
+    np.testing.assert_allclose(
+        np.maximum(load.numpy(), harmless),
+        np.maximum(np.max(expected, axis=0), harmless),
+        rtol=1e-6,
+    )
 
 
 def test_gradient_shrinks_the_weights_of_the_fullest_block_alone() -> None:

@@ -114,6 +114,43 @@ def test_width_and_weights_feel_the_bound() -> None:
     assert float(dwidth) > 0  # fewer activation codes leave room for finer weights
 
 
+class _Wrapper(keras.layers.Layer):
+    """What a quantizer is built on: a layer that holds another one."""
+
+    def __init__(self, kernel: np.ndarray) -> None:
+        super().__init__()
+        self.layer = keras.layers.Layer()
+        self.layer.kernel = tf.Variable(kernel)
+
+
+def test_penalty_counts_excess_bits_by_worth_and_ramp() -> None:
+    kernel = np.full((1, 1, 128, 2), 1.0, np.float32)
+    kernel[..., 1] = 0.0
+    kernel[0, 0, 0, 1] = 1.0
+    quantizer = WeightQuantizer("conv", regularization=0.5, mac_share=0.9, worth=0.25)
+    wrapper = _Wrapper(kernel)
+    quantizer.build(kernel.shape, "kernel", wrapper)
+    # Blocks of 16 codes of 127 in one channel, a lone code in the other.
+    excess = np.log2(255 * 16 * 127 / 65535)
+    expected = 0.5 * 0.25 * excess**2 / 2
+    assert float(quantizer.penalty()) == pytest.approx(expected, rel=1e-5)
+    assert [float(loss) for loss in wrapper.losses] == [float(quantizer.penalty())]
+    quantizer.table.schedule().assign(True, False, 0.5, 0.1)
+    assert float(quantizer.penalty()) == pytest.approx(0.5 * expected, rel=1e-5)
+
+
+def test_step_is_the_real_value_of_one_code() -> None:
+    table = FormatTable()
+    closed = _built(ActivationQuantizer(name="closed", width=100, table=table))
+    opened = _built(ActivationQuantizer("open", name="open", table=table))
+    closed["log2_clip"].assign(3.0)
+    opened["low"].assign(-1.0)
+    opened["high"].assign(4.1)
+    assert table.scale("closed") == pytest.approx(0.08)
+    assert table.scale("open") == pytest.approx(0.02)
+    assert table.scale("unknown") is None
+
+
 @pytest.mark.parametrize(
     "make",
     [

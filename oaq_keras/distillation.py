@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation: the float model's answers as a second target of training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from oaq_keras._keras import keras, tf
+from oaq_keras.errors import UnsupportedError
+
+_LEAST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What the float model teaches; pass it to `quantize(distillation=...)`.
+
+    The loss gains weight * t^2 * KL(softmax(teacher / t) || softmax(student / t)), mean over the
+    batch (Hinton et al., arXiv 1503.02531). Each step runs the teacher forward once, about a third
+    of a float training step in time, and holds its weights besides.
+
+    Attributes:
+      weight: of the term, beside the compiled loss.
+      temperature: t, which softens both distributions.
+      teacher: a tf_keras model with the same inputs and outputs; None for the model to quantize.
+    """
+
+    weight: float = 1.0
+    temperature: float = 2.0
+    teacher: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that make no sense.
+
+        Raises:
+          ValueError: the weight is negative, or the temperature not positive.
+        """
+        if not self.weight >= 0:
+            raise ValueError(f"weight is at least 0, got {self.weight!r}.")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature is above 0, got {self.temperature!r}.")
+
+    def check(self, model: Any) -> None:
+        """Refuses a teacher that cannot teach `model`.
+
+        Raises:
+          UnsupportedError: not a tf_keras model, or of other shapes; or no classifier.
+        """
+        if not isinstance(self.teacher, keras.Model):
+            raise UnsupportedError(
+                f"The teacher of distillation is a tf_keras model, got "
+                f"{type(self.teacher).__name__}. Leave it out to take the float model."
+            )
+        shapes = [[tuple(each.shape) for each in kind] for kind in (model.inputs, model.outputs)]
+        given = [
+            [tuple(each.shape) for each in kind]
+            for kind in (self.teacher.inputs, self.teacher.outputs)
+        ]
+        if given != shapes:
+            raise UnsupportedError(
+                f"The teacher of distillation has inputs and outputs {given}, the model {shapes}. "
+                "Give one with the same."
+            )
+        if len(model.outputs) != 1 or model.outputs[0].shape[-1] in (None, 1):
+            raise UnsupportedError(
+                f"Distillation compares classes, but model {model.name!r} has outputs "
+                f"{shapes[1]}. Leave it out for models that are no classifiers."
+            )
+
+    def loss(self, inputs: Any, student: Any) -> Any:
+        """The term of the loss for a batch, a float32 scalar."""
+        taught = tf.stop_gradient(self.teacher(inputs, training=False))
+        probabilities = ends_in_softmax(self.teacher)
+        t = self.temperature
+        target = tf.nn.log_softmax(_logits(taught, probabilities) / t)
+        answer = tf.nn.log_softmax(_logits(student, probabilities) / t)
+        divergence = tf.reduce_sum(tf.exp(target) * (target - answer), axis=-1)
+        return self.weight * t * t * tf.reduce_mean(divergence)
+
+
+def ends_in_softmax(model: Any) -> bool:
+    """Whether a model answers probabilities."""
+    last = model.get_layer(model.output_names[0])
+    activation = last.get_config().get("activation")
+    return isinstance(last, keras.layers.Softmax) or activation == "softmax"
+
+
+def _logits(answers: Any, probabilities: bool) -> Any:
+    """What softmax makes of it is `answers`, where they are probabilities; else they themselves."""
+    return tf.math.log(tf.maximum(answers, _LEAST_PROBABILITY)) if probabilities else answers

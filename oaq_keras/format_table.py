@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The activation formats of one model by name, and the state of its training schedule."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from oaq_keras._keras import keras, tf
+from oaq_keras.formats import CODES
+
+_WIDTH, _FROZEN, _RAMP, _PROGRESS = range(4)
+_FIRST_STATE = (1.0, 0.0, 1.0, 0.0)
+
+
+class ScheduleState:
+    """Where training is, in one variable, so that graphs follow it and checkpoints hold it.
+
+    Without a schedule widths learn, nothing is frozen, and the regularization has its full weight.
+    """
+
+    def __init__(self, variable: Any) -> None:
+        """Reads and writes a float32 variable of shape [4]."""
+        self.variable = variable
+
+    @property
+    def learns_width(self) -> Any:
+        """1.0 where widths are trained, 0.0 where they stay."""
+        return self.variable[_WIDTH]
+
+    @property
+    def frozen(self) -> Any:
+        """1.0 where formats and BatchNormalization statistics stay as they are."""
+        return self.variable[_FROZEN]
+
+    @property
+    def ramp(self) -> Any:
+        """The share of lambda that counts now, 0 to 1."""
+        return self.variable[_RAMP]
+
+    @property
+    def progress(self) -> Any:
+        """The share of the schedule that is done, 0 to 1; 0 where none was followed."""
+        return self.variable[_PROGRESS]
+
+    def assign(self, learns_width: bool, frozen: bool, ramp: float, progress: float) -> None:
+        """Sets all of it."""
+        self.variable.assign([float(learns_width), float(frozen), ramp, progress])
+
+
+class FormatTable:
+    """The activation formats of one model, by name, so that weights can see their input's width.
+
+    Attributes:
+      observing: while True, quantizers called eagerly calibrate outside training too.
+      frozen: whether training is traced with BatchNormalization's moving statistics; follows
+        `ScheduleState.frozen`, which a trace cannot read.
+    """
+
+    def __init__(self) -> None:
+        """Makes an empty table."""
+        self.observing = False
+        self.frozen = False
+        self._variables: dict[str, dict[str, Any]] = {}
+        self._widths: dict[str, Callable[[], Any]] = {}
+        self._schedule: ScheduleState | None = None
+
+    def schedule(self, layer: Any = None) -> ScheduleState:
+        """The state of training; the first layer that asks owns its variable.
+
+        Raises:
+          ValueError: nobody built it yet, and no layer is given.
+        """
+        if self._schedule is None:
+            if layer is None:
+                raise ValueError("No quantizer of this table was built yet; build the model first.")
+            self._schedule = ScheduleState(
+                layer.add_weight(
+                    "schedule",
+                    shape=(len(_FIRST_STATE),),
+                    initializer=keras.initializers.Constant(_FIRST_STATE),
+                    trainable=False,
+                )
+            )
+        return self._schedule
+
+    def variables(self, name: str) -> dict[str, Any] | None:
+        """The variables of a format, None where no quantizer of that name was built."""
+        return self._variables.get(name)
+
+    def add(self, name: str, variables: dict[str, Any], width: Callable[[], Any]) -> None:
+        """Enters a format that a quantizer built."""
+        self._variables[name] = variables
+        self._widths[name] = width
+
+    def scale(self, name: str | None) -> float | None:
+        """Real value of one code step of a format; None where the format is unknown."""
+        step = self.step(name)
+        return None if step is None else float(step)
+
+    def step(self, name: str | None) -> Any:
+        """The same as a float32 scalar, for graphs."""
+        variables = None if name is None else self._variables.get(name)
+        if variables is None:
+            return None
+        if "low" in variables:
+            span = tf.maximum(variables["high"], 0.0) - tf.minimum(variables["low"], 0.0)
+        else:
+            span = tf.pow(2.0, variables["log2_clip"])
+        return span / self.width(name)
+
+    def width(self, name: str | None) -> Any:
+        """Hi - lo of a format in codes, a float32 scalar; 255 where the format is unknown."""
+        width = self._widths.get(name) if name is not None else None
+        return width() if width is not None else tf.constant(float(CODES.width))
+
+    def hold(self) -> None:
+        """Makes the formats of this moment those that freezing keeps."""
+        for variables in self._variables.values():
+            if "kept" in variables:
+                kept = (variables["log2_clip"], variables["log2_width"])
+                variables["kept"].assign(tf.stack([tf.convert_to_tensor(each) for each in kept]))
+
+    def items(self) -> list[tuple[str, dict[str, Any]]]:
+        """Names and variables of all formats."""
+        return list(self._variables.items())
+
+
+_table: ContextVar[FormatTable | None] = ContextVar("oaq_keras_format_table", default=None)
+
+
+@contextmanager
+def format_table(table: FormatTable) -> Iterator[FormatTable]:
+    """Quantizers deserialized inside this scope share `table`."""
+    token = _table.set(table)
+    try:
+        yield table
+    finally:
+        _table.reset(token)
+
+
+def current_table() -> FormatTable:
+    """The table of the current scope, or a new one."""
+    return _table.get() or FormatTable()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to train for: options of a whole model, and overrides by layer name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from oaq_keras.certificate import POLICIES
+from oaq_keras.distillation import Distillation
+from oaq_keras.formats import CODES, MIN_WIDTH
+from oaq_keras.layouts import NEVER_DRAINED
+from oaq_keras.quantizers import DEFAULT_WIDTH
+from oaq_keras.targets import Target, target_of
+
+OVERRIDABLE = ("depth", "accumulator_bits", "regularization", "width")
+"""Options that a layer can have of its own."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train for.
+
+    Attributes:
+      depth: accumulation depth T that every layer must fit, products a lane adds between drains.
+      first_layer_depth: the same for layers that read the model's input, whose 256 codes are
+        given and whose K is small.
+      accumulator_bits: bits of a lane, 8 to 16.
+      regularization: lambda of the overflow regularization.
+      width: width at which closed activation formats start, in codes.
+      target: a name of `targets.TARGET_NAMES`: the layouts to fit, and what T saves.
+      policy: "proven", or "paper" for the observed overflow of arXiv 2005.13297.
+      overrides: layer-name pattern (fnmatch) -> options of the layers that it matches, later ones
+        winning; see OVERRIDABLE.
+      distillation: what the float model teaches besides; None for nothing.
+    """
+
+    depth: int = 16
+    first_layer_depth: int = 4
+    accumulator_bits: int = 16
+    regularization: float = 0.01
+    width: float = DEFAULT_WIDTH
+    target: str = "all"
+    policy: str = "proven"
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    distillation: Distillation | None = None
+
+    def check(self) -> None:
+        """Refuses options out of range.
+
+        Raises:
+          ValueError: the option, what was given and what is expected.
+        """
+        _check_numbers(self)
+        self.resolved_target()
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy is 'proven' or 'paper', got {self.policy!r}.")
+        if self.distillation is not None and not isinstance(self.distillation, Distillation):
+            raise ValueError(
+                "distillation is an oaq_keras.Distillation(weight=..., temperature=...) or None, "
+                f"got {self.distillation!r}."
+            )
+        if not isinstance(self.overrides, Mapping):
+            raise ValueError(
+                'overrides is a mapping such as {"block_1*": {"depth": 32}}, got '
+                f"{self.overrides!r}."
+            )
+        for pattern, options in self.overrides.items():
+            for name in options:
+                if name not in OVERRIDABLE:
+                    raise ValueError(
+                        f"overrides[{pattern!r}] has the option {name!r}; a layer can have "
+                        f"{', '.join(OVERRIDABLE)} of its own. Got {dict(options)!r}."
+                    )
+            try:
+                _check_numbers(replace(self, **options))
+            except ValueError as error:
+                raise ValueError(f"overrides[{pattern!r}]: {error}") from error
+
+    def check_patterns(self, names: Iterable[str]) -> None:
+        """Refuses patterns that match no layer of a model.
+
+        Raises:
+          ValueError: the pattern, and the names there are.
+        """
+        known = list(names)
+        for pattern in self.overrides:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise ValueError(
+                    f"overrides has the pattern {pattern!r}, which matches no layer of the model; "
+                    f"got {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}."
+                )
+
+    def of_layer(self, name: str) -> "Options":
+        """The options of one layer."""
+        found = self
+        for pattern, options in self.overrides.items():
+            if fnmatchcase(name, pattern):
+                found = replace(found, **options)
+        return found
+
+    def depth_of(self, name: str, reads_input: bool) -> int:
+        """The T that a layer must fit: an override's, or that of first or inner layers."""
+        own = [
+            options["depth"]
+            for pattern, options in self.overrides.items()
+            if "depth" in options and fnmatchcase(name, pattern)
+        ]
+        return own[-1] if own else self.first_layer_depth if reads_input else self.depth
+
+    def resolved_target(self) -> Target:
+        """The target of that name."""
+        return target_of(self.target)
+
+
+def _check_numbers(options: Options) -> None:
+    for name in ("depth", "first_layer_depth"):
+        value = getattr(options, name)
+        if type(value) is not int or not 1 <= value <= NEVER_DRAINED:
+            raise ValueError(
+                f"{name} is a number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
+                f"got {value!r}."
+            )
+    if options.accumulator_bits not in range(8, 17):
+        raise ValueError(f"accumulator_bits is 8 to 16, got {options.accumulator_bits!r}.")
+    if not options.regularization >= 0:
+        raise ValueError(f"regularization is at least 0, got {options.regularization!r}.")
+    if not MIN_WIDTH <= options.width <= CODES.width:
+        raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes, got {options.width!r}.")

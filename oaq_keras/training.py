@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model that `quantize` returns: a functional Keras model whose `fit` runs the schedule."""
+
+from typing import Any
+
+from oaq_keras._keras import keras
+from oaq_keras.callbacks import Schedule
+from oaq_keras.distillation import Distillation
+
+
+class QuantizedModel(keras.Model):
+    """A functional model that is compiled and fitted as any other.
+
+    Its `fit` adds `oaq_keras.callbacks.Schedule`, unless the caller gives one.
+
+    Attributes:
+      distillation: what the loss takes from a teacher besides; None for nothing.
+    """
+
+    distillation: Distillation | None = None
+
+    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.fit` with the schedule; its arguments, `callbacks` by name."""
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            if not any(isinstance(given, Schedule) for given in callbacks.callbacks):
+                callbacks.append(Schedule())
+                callbacks.set_model(self)
+            return super().fit(*args, callbacks=callbacks, **kwargs)
+        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        listed = [callback for callback in given if callback is not None]
+        if not any(isinstance(callback, Schedule) for callback in listed):
+            listed.insert(0, Schedule())
+        return super().fit(*args, callbacks=listed, **kwargs)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+    ) -> Any:
+        """The compiled loss and the overflow regularization, and the teacher's term if any."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight)
+        return loss if self.distillation is None else loss + self.distillation.loss(x, y_pred)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""int8 weights whose worst-case sums fit the accumulator, as a tfmot quantizer."""
+
+import math
+import weakref
+from collections.abc import Sequence
+from threading import get_ident
+from typing import Any
+
+from oaq_keras._keras import tf, tfmot
+from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, limit
+from oaq_keras.accumulator_ops import (
+    largest_block,
+    largest_pair,
+    takes_pairs,
+    worst_case_load,
+)
+from oaq_keras.fake_quant import fake_quant_weights
+from oaq_keras.format_table import FormatTable, current_table
+from oaq_keras.formats import CODES
+
+_GUARD_PASSES = 3
+_TRAINING_PASSES = 1
+"""In 16 bits one finds nearly all that rounding pushed over the bound, which is little."""
+
+_GUARD_MARGIN = 1.005
+_DEAD = 1e-20
+_WIDEST = 16
+
+
+class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+    """int8 weights whose worst-case sums fit the accumulator, for every input.
+
+    Per output channel c: s_c = max|w_c| / 127, and the scale is alpha_c * s_c with
+    alpha_c = max(1, rho_c(w / s_c)): differentiable in the weights and in the input's width, so
+    the task's loss itself trades activation resolution against weight resolution. A
+    stop-gradient guard then inflates what rounding pushed over the bound.
+
+    Overflow regularization, with the layer's share of the MACs or of the time saved:
+
+        lambda * share * mean_c relu(log2 rho_c(w / s_c))^2
+    """
+
+    def __init__(
+        self,
+        kind: str = "conv",
+        depth: int = 16,
+        accumulator_bits: int = 16,
+        layouts: Sequence[str] = ("c8", "c4"),
+        input_format: str | None = None,
+        regularization: float = 0.0,
+        mac_share: float = 1.0,
+        worth: float | None = None,
+        reads_input: bool = False,
+        normalization: str | None = None,
+        table: FormatTable | None = None,
+    ) -> None:
+        """Makes a quantizer.
+
+        Args:
+          kind: "conv" (kernel [h, w, in, out]), "depthwise" ([h, w, in, multiplier]), both with a
+            scale per output channel, or "dense" ([in, out]), with one scale.
+          depth: accumulation depth T to fit, products a lane adds between two drains.
+          accumulator_bits: bits of a lane, 8 to 16.
+          layouts: lane layouts to fit.
+          input_format: name of the input's format in the table; None counts as unknown.
+          regularization: lambda.
+          mac_share: this layer's share of the model's multiplications.
+          worth: its share of the regularization, by what its 16-bit sums save; by default
+            `mac_share`.
+          reads_input: whether `depth` is that of layers that read the model's input.
+          normalization: the BatchNormalization that the converter folds into the layer.
+          table: the model's activation formats; by default those of the current scope.
+
+        Raises:
+          ValueError: an argument out of range.
+        """
+        if kind not in ("conv", "depthwise", "dense"):
+            raise ValueError(f"kind is 'conv', 'depthwise' or 'dense', got {kind!r}.")
+        if depth < 1:
+            raise ValueError(f"depth is at least 1 product, got {depth}.")
+        if not 8 <= accumulator_bits <= 16:
+            raise ValueError(f"accumulator_bits is 8 to 16, got {accumulator_bits}.")
+        self.kind = kind
+        self.depth = depth
+        self.accumulator_bits = accumulator_bits
+        self.layouts = tuple(layouts)
+        self.input_format = input_format
+        self.regularization = regularization
+        self.mac_share = mac_share
+        self.worth = mac_share if worth is None else worth
+        self.reads_input = reads_input
+        self.normalization = normalization
+        self.table = table or current_table()
+        self._recent: tuple[int, Any, Any] | None = None
+
+    def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
+        """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
+        attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
+        self.kernel = getattr(layer.layer, attribute)
+        self._schedule = self.table.schedule(layer)
+        if self.regularization and self.worth:
+            layer.add_loss(self.penalty)
+        return {}
+
+    def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
+        """Fake-quantizes a kernel; returns float32 of the same shape."""
+        fast = training and self.accumulator_bits == _WIDEST
+        scale = self.scale(self._flat(inputs), _TRAINING_PASSES if fast else _GUARD_PASSES)
+        if self.kind != "depthwise":
+            return fake_quant_weights(inputs, scale)
+        # The converter knows depthwise weights by this shape, with the channels last.
+        height, width, channels, multiplier = inputs.shape
+        channels_last = tf.reshape(inputs, [height, width, channels * multiplier])
+        return tf.reshape(fake_quant_weights(channels_last, scale), inputs.shape)
+
+    def scale(self, flat: Any, passes: int = _GUARD_PASSES) -> Any:
+        """Scales under which the codes of [products, channels] weights fit the accumulator.
+
+        Args:
+          flat: float32 [products, channels].
+          passes: how often the guard looks at the rounded codes.
+
+        Returns:
+          float32 [channels], or a scalar for dense kernels.
+        """
+        first, load, width = self._plain(flat)
+        return first * self._inflation(flat, first, load, width, passes)
+
+    def current_scale(self) -> Any:
+        """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
+        return self.scale(self._flat(self.kernel))
+
+    def channel_view(self, kernel: Any) -> Any:
+        """A kernel as [products, output channels]."""
+        return kernel.reshape(tuple(self._flat(kernel).shape))
+
+    def inflation(self) -> Any:
+        """alpha: by how much scales exceed those of plain int8, for the kernel it was built for.
+
+        Returns:
+          float32 [channels] >= 1, or a scalar for dense kernels.
+        """
+        flat = self._flat(self.kernel)
+        return self._inflation(flat, *self._plain(flat), _GUARD_PASSES)
+
+    def code_load(self) -> Any:
+        """Rho of the codes that the kernel it was built for has now, [channels]."""
+        flat = self._flat(self.kernel)
+        return worst_case_load(
+            tf.round(flat / self.scale(flat)),
+            self.table.width(self.input_format),
+            self.depth,
+            self.accumulator_bits,
+            self.layouts,
+        )
+
+    def penalty(self) -> Any:
+        """The layer's term of the overflow regularization, a float32 scalar."""
+        load = self._recent_load()
+        if load is None:
+            _, load, _ = self._plain(self._flat(self.kernel))
+        excess = tf.math.log(tf.maximum(load, 1.0)) / math.log(2.0)
+        weight = self._schedule.ramp * (self.regularization * self.worth)
+        return weight * tf.reduce_mean(tf.square(excess))
+
+    def _plain(self, flat: Any) -> tuple[Any, Any, Any]:
+        """Scales of plain int8, rho of the weights at these, [channels], and the input's width."""
+        magnitudes = tf.abs(flat)
+        first = self._first_scale(magnitudes)
+        width = self.table.width(self.input_format)
+        blocks = largest_block(magnitudes, self.depth, self.layouts)
+        load = blocks * (width / float(limit(self.accumulator_bits)))
+        if takes_pairs(self.layouts):
+            # Rounding adds a code to a pair at most, so that no pass has to look at pairs again.
+            room = float(PAIR_LIMIT_POSITIVE) - tf.stop_gradient(width)
+            load = tf.maximum(load, largest_pair(flat) * (width / room))
+        load = load / first
+        if not tf.executing_eagerly():
+            graph = tf.compat.v1.get_default_graph()
+            self._recent = (get_ident(), weakref.ref(graph), load)
+        return first, load, width
+
+    def _recent_load(self) -> Any:
+        """What the call before found, where it may be used: in the same trace, by one thread.
+
+        Keras asks for the losses of a step right behind the forward pass, on the same tape.
+        """
+        if self._recent is None or tf.executing_eagerly():
+            return None
+        thread, graph, load = self._recent
+        self._recent = None
+        same = graph() is tf.compat.v1.get_default_graph() and thread == get_ident()
+        return load if same else None
+
+    def _inflation(self, flat: Any, first: Any, load: Any, width: Any, passes: int) -> Any:
+        inflation = tf.maximum(self._reduce(load), 1.0)
+        scale = tf.stop_gradient(first * inflation)
+        share = tf.stop_gradient(width) / float(limit(self.accumulator_bits))
+        magnitudes = tf.stop_gradient(tf.abs(flat))
+        guard = tf.ones_like(scale)
+        for _ in range(passes):
+            codes = tf.round(magnitudes * (1.0 / (scale * guard)))
+            over = self._reduce(largest_block(codes, self.depth, self.layouts) * share)
+            guard = tf.where(over > 1.0, guard * over * _GUARD_MARGIN, guard)
+        return inflation * tf.stop_gradient(guard)
+
+    def _flat(self, kernel: Any) -> Any:
+        """[products, channels] in the order of the exported file."""
+        if self.kind == "depthwise":
+            height, width, channels, multiplier = kernel.shape
+            return tf.reshape(kernel, [height * width, channels * multiplier])
+        return tf.reshape(kernel, [-1, kernel.shape[-1]])
+
+    def _first_scale(self, magnitudes: Any) -> Any:
+        largest = tf.reduce_max(magnitudes, axis=None if self.kind == "dense" else 0)
+        # A channel without weights takes the others' scale: a tiny one would not hold its bias.
+        others = tf.reduce_max(largest)
+        spare = tf.where(others > _DEAD, others, 1.0)
+        largest = tf.where(largest > _DEAD, largest, spare)
+        return tf.stop_gradient(largest / float(CODES.weight_max))
+
+    def _reduce(self, load: Any) -> Any:
+        return tf.reduce_max(load) if self.kind == "dense" else load
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, without the table."""
+        return {
+            "kind": self.kind,
+            "depth": self.depth,
+            "accumulator_bits": self.accumulator_bits,
+            "layouts": list(self.layouts),
+            "input_format": self.input_format,
+            "regularization": self.regularization,
+            "mac_share": self.mac_share,
+            "worth": self.worth,
+            "reads_input": self.reads_input,
+            "normalization": self.normalization,
+        }

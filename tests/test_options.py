@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+import oaq_keras
+from oaq_keras._keras import keras
+from oaq_keras.conversion import POLICY_METADATA
+from oaq_keras.flatbuffer import get_metadata, read_model
+from oaq_keras.quantization import quantize
+from oaq_keras.targets import TARGET_NAMES
+from oaq_keras.trained import format_tables, weight_quantizers
+from tests.keras_models import images, mixed_network, sequential_network
+
+
+def test_overrides_reach_the_layers_that_they_name() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="block_1")(inputs)
+    x = keras.layers.Conv2D(4, 3, activation="relu6", name="block_2")(x)
+    x = keras.layers.Conv2D(4, 3, name="head")(x)
+    model = quantize(
+        keras.Model(inputs, x),
+        overrides={
+            "block*": {"depth": 32, "width": 85},
+            "block_2": {"depth": 8, "accumulator_bits": 15, "regularization": 0.5},
+        },
+    )
+    first, second, head = weight_quantizers(model).values()
+    assert (first.depth, second.depth, head.depth) == (32, 8, 16)
+    assert (first.accumulator_bits, second.accumulator_bits) == (16, 15)
+    assert (first.regularization, second.regularization) == (0.01, 0.5)
+    (table,) = format_tables(model)
+    assert float(table.width(second.input_format)) == 85
+    assert float(table.width(head.input_format)) == 85
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overrides": {"conv*": {"detph": 32}}}, r"overrides\['conv\*'\] has the option 'detph'"),
+        ({"overrides": {"conv*": {"depth": 0}}}, r"overrides\['conv\*'\]: depth .* got 0"),
+        ({"overrides": {"blocks": {"depth": 8}}}, "'blocks', which matches no layer"),
+        ({"overrides": [("conv", 3)]}, "overrides is a mapping"),
+        ({"target": "cortex"}, "target is one of all, arm, .* got 'cortex'"),
+        ({"policy": "prooven"}, "got 'prooven'"),
+        ({"distillation": True}, r"oaq_keras.Distillation\(.*got True"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        quantize(sequential_network(keras), **options)
+
+
+def test_target_decides_layouts_and_certificate() -> None:
+    for target, gemm in (("a53", ("c8",)), ("avx2", ("c4",)), ("all", ("c8", "c4"))):
+        model = oaq_keras.post_training_quantize(
+            mixed_network(keras), [images(8)], target=target, depth=8
+        )
+        for quantizer in weight_quantizers(model).values():
+            assert quantizer.layouts == (("channel",) if quantizer.kind == "depthwise" else gemm)
+        certificate = oaq_keras.certify(oaq_keras.convert(model))
+        assert certificate.proven
+        assert certificate.target == (*gemm, "channel")
+
+
+@pytest.mark.parametrize("name", TARGET_NAMES)
+def test_targets_save_more_the_longer_blocks_are(name: str) -> None:
+    target = TARGET_NAMES[name]
+    for kind in ("conv", "dense", "depthwise"):
+        saved = [target.saved(kind, depth) for depth in (1, 4, 16, 10**6)]
+        assert saved == sorted(saved)
+        assert saved[-1] > 0
+
+
+def test_regularization_counts_the_time_that_the_core_saves() -> None:
+    worths = {}
+    for target in ("all", "a53", "avx2"):
+        found = weight_quantizers(quantize(mixed_network(keras), target=target)).values()
+        worths[target] = [quantizer.worth for quantizer in found]
+        assert sum(worths[target]) == pytest.approx(1.0)
+        assert sum(quantizer.mac_share for quantizer in found) == pytest.approx(1.0)
+    kinds = [quantizer.kind for quantizer in found]
+    depthwise, inner = kinds.index("depthwise"), kinds.index("depthwise") + 1
+    ratios = {name: worth[depthwise] / worth[inner] for name, worth in worths.items()}
+    assert ratios["avx2"] > 2 * ratios["all"]
+    assert ratios["a53"] < 0.9 * ratios["all"]
+    assert worths["a53"][0] < worths["all"][0]  # T = 4 saves less
+
+
+def _fitted(**options: Any) -> Any:
+    keras.utils.set_random_seed(4)
+    model = quantize(mixed_network(keras), **options)
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    labels = np.random.default_rng(0).integers(0, 5, 48)
+    model.fit(images(48), labels, batch_size=8, epochs=2, verbose=0)
+    return model
+
+
+def test_policy_paper_trains_and_exports_without_a_certificate() -> None:
+    model = _fitted(policy="paper")
+    alphas = [float(each.log2_alpha) for each in weight_quantizers(model).values()]
+    assert any(alpha > 0 for alpha in alphas)
+    content = oaq_keras.convert(model)
+    note = get_metadata(read_model(content), POLICY_METADATA)
+    assert note is not None
+    assert b"no certificate" in note
+    assert get_metadata(read_model(content), "oaq_certificate") is None
+    certificate = oaq_keras.certify(content, depth=oaq_keras.NEVER_DRAINED)
+    assert not certificate.proven
+    assert all(layer.name and layer.layouts for layer in certificate.unproven)
+
+
+def test_alpha_goes_up_with_overflow_and_down_without() -> None:
+    inputs = keras.Input((512,))
+    model = quantize(keras.Model(inputs, keras.layers.Dense(2, name="d")(inputs)), policy="paper")
+    (quantizer,) = weight_quantizers(model).values()
+    full = np.ones((4, 512), np.float32)
+    oaq_keras.calibrate(model, [full])
+    quantizer.kernel.assign(np.full((512, 2), 0.5, np.float32))
+    model(full, training=True)
+    assert float(quantizer.overflows) == 8
+    assert float(quantizer.log2_alpha) == pytest.approx(0.01 * np.log10(9), rel=1e-5)
+    model(0 * full, training=True)
+    assert float(quantizer.overflows) == 0
+    assert float(quantizer.log2_alpha) == pytest.approx(0.01 * np.log10(9) - 0.002, rel=1e-4)
+    before = float(quantizer.log2_alpha)
+    model(full, training=False)
+    oaq_keras.freeze(model)
+    model(full, training=True)
+    assert float(quantizer.log2_alpha) == before
+
+
+def test_distillation_pulls_answers_to_the_teachers() -> None:
+    keras.utils.set_random_seed(4)
+    network = mixed_network(keras)
+    x = images(64)
+    wrong = (network.predict(x, verbose=0).argmax(-1) + 1) % 5
+    errors = {}
+    for weight in (0.0, 100.0):
+        keras.utils.set_random_seed(4)
+        model = quantize(network, distillation=oaq_keras.Distillation(weight))
+        count = len(model.trainable_variables)
+        model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+        model.fit(x, wrong, batch_size=16, epochs=4, verbose=0)
+        answers = model.predict(x, verbose=0)
+        errors[weight] = np.abs(answers - network.predict(x, verbose=0)).mean()
+        assert len(model.trainable_variables) == count
+    assert errors[100.0] < 0.7 * errors[0.0]
+
+
+def test_distillation_of_what_is_no_classifier_is_refused() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    with pytest.raises(oaq_keras.UnsupportedError, match="classes"):
+        quantize(model, distillation=oaq_keras.Distillation())
+    with pytest.raises(oaq_keras.UnsupportedError, match="inputs and outputs"):
+        quantize(sequential_network(keras), distillation=oaq_keras.Distillation(teacher=model))
+    with pytest.raises(ValueError, match="got 0"):
+        oaq_keras.Distillation(temperature=0)
