@@ -25,10 +25,13 @@ from oaq_keras.lane_budgets import Budget, load
 
 _FLOATS = NDArray[np.float64]
 
-_SHARES = (0.85, 0.92, 1.0, 1.04)
-"""Scales to try: so much of the way, by powers, from the given ones to those of plain inflation."""
+_SHARES = (0.9, 1.0, 1.05)
+_SHARES_OF_FEW = tuple(np.linspace(0.8, 1.5, 48))
+_FEW = 32
+"""Scales to try, as shares of those of plain inflation; more for few products, whose error is a
+matter of luck."""
 
-_DAMPING = 0.01
+_DAMPING = 0.1
 _SWEEPS = 3
 _AT_ONCE = 64
 _MARGIN = 1.0005
@@ -119,10 +122,10 @@ def round_bounded(
     power = np.diagonal(moments, axis1=-2, axis2=-1).reshape(-1, weights.shape[1])
     order = np.argsort(-power.mean(axis=0), kind="stable")
     feedback = _feedback(moments[..., order[:, None], order])
-    growth = best.scale / scale
+    first = best.scale
     ordered = [_ordered(budget, order) for budget in budgets]
-    for share in _SHARES:
-        tried = scale * growth**share
+    for share in _SHARES_OF_FEW if weights.shape[1] <= _FEW else _SHARES:
+        tried = first * share
         codes = np.zeros(weights.shape, np.int64)
         codes[:, order] = _with_feedback(weights[:, order], tried, feedback, ordered)
         best = _better(best, _refitted(weights, codes, tried, moments, one_scale), one_scale)

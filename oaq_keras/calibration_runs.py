@@ -65,7 +65,12 @@ def run_operator(model: Model, op: int, values: Values) -> None:
 
 
 def real_patches(
-    model: Model, layer: Int8Layer, values: Sequence[NDArray[Any]], count: int, *, spread: bool
+    model: Model,
+    layer: Int8Layer,
+    values: Sequence[NDArray[Any]],
+    count: int,
+    *,
+    spread: bool = False,
 ) -> Iterator[NDArray[np.float32]]:
     """Real values of patches of a layer's input, of every calibration input in turn.
 
@@ -95,7 +100,10 @@ def real_patches(
 
 
 def real_samples(
-    model: Model, index: int, values: Sequence[NDArray[Any]], count: int
+    model: Model,
+    index: int,
+    values: Sequence[NDArray[Any]],
+    count: int,
 ) -> NDArray[np.float32]:
     """About so many real values of a tensor, spread as in `real_values`."""
     affine = quantization(model.subgraphs[0], index)
@@ -106,7 +114,9 @@ def real_samples(
 
 
 def real_values(
-    codes: NDArray[Any], affine: Quantization, spread: np.random.Generator | None
+    codes: NDArray[Any],
+    affine: Quantization,
+    spread: np.random.Generator | None,
 ) -> NDArray[np.float32]:
     """What codes stand for.
 

@@ -44,7 +44,9 @@ class BudgetsOf(Protocol):
 
 
 def choose_formats(
-    model: Model, calibration: Sequence[Sequence[NDArray[Any]]], budgets: BudgetsOf
+    model: Model,
+    calibration: Sequence[Sequence[NDArray[Any]]],
+    budgets: BudgetsOf,
 ) -> None:
     """Gives activations the formats with which layers lose least; weights are left as they are.
 
@@ -120,8 +122,8 @@ def _reconstruct(
 ) -> None:
     statistics = InputStatistics()
     for pair in zip(
-        real_patches(original, layer, wanted[layer.input], PATCHES, spread=False),
-        real_patches(model, layer, given[layer.input], PATCHES, spread=False),
+        real_patches(original, layer, wanted[layer.input], PATCHES),
+        real_patches(model, layer, given[layer.input], PATCHES),
         strict=True,
     ):
         statistics.add(*pair)
@@ -132,7 +134,8 @@ def _reconstruct(
 
 
 def _reader(model: Model, layer: Int8Layer, values: Values, budgets: BudgetsOf) -> Reader:
-    patches = real_patches(model, layer, values[layer.input], _PATCHES_FOR_FORMATS, spread=True)
+    codes = values[layer.input]
+    patches = real_patches(model, layer, codes, _PATCHES_FOR_FORMATS, spread=True)
     real = read_weights(model, layer)
     return Reader(
         np.concatenate(list(patches)),
