@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Model, Quantization, quantization, shape, tensor_name
+from oaq_keras.flatbuffer import Model, quantization, shape, tensor_name
 from oaq_keras.int8_layers import Int8Layer
 from oaq_keras.operator_runs import OperatorRunner
 from oaq_keras.patches import sample_patches
@@ -69,8 +69,6 @@ def real_patches(
     layer: Int8Layer,
     values: Sequence[NDArray[Any]],
     count: int,
-    *,
-    spread: bool = False,
 ) -> Iterator[NDArray[np.float32]]:
     """Real values of patches of a layer's input, of every calibration input in turn.
 
@@ -79,16 +77,16 @@ def real_patches(
       layer: any kind but TRANSPOSE_CONV.
       values: codes of its input.
       count: patches in all, about; all rows of a fully connected layer.
-      spread: as in `real_values`.
 
     Yields:
       [patches, groups, products]; of the same places for the same layer and count.
     """
     graph = model.subgraphs[0]
     affine = quantization(graph, layer.input)
-    places, noise = np.random.default_rng(_SEED), np.random.default_rng(_SEED)
+    places = np.random.default_rng(_SEED)
     for codes in values:
-        real = real_values(codes, affine, noise if spread else None)
+        steps = codes.astype(np.float32) - np.float32(affine.zero_point[0])
+        real = np.asarray(steps * affine.scale[0], np.float32)
         if layer.kind == "FULLY_CONNECTED":
             yield real.reshape(-1, 1, layer.products)
             continue
@@ -97,35 +95,3 @@ def real_patches(
         for image in real:
             at = places.random((-(-count // (len(values) * len(real))), 2))
             yield sample_patches(image, (height, width), layer.options, depthwise, depth, at)
-
-
-def real_samples(
-    model: Model,
-    index: int,
-    values: Sequence[NDArray[Any]],
-    count: int,
-) -> NDArray[np.float32]:
-    """About so many real values of a tensor, spread as in `real_values`."""
-    affine = quantization(model.subgraphs[0], index)
-    draw = np.random.default_rng(_SEED)
-    each = -(-count // len(values))
-    codes = [draw.choice(v.reshape(-1), min(each, v.size), replace=False) for v in values]
-    return real_values(np.concatenate(codes), affine, draw)
-
-
-def real_values(
-    codes: NDArray[Any],
-    affine: Quantization,
-    spread: np.random.Generator | None,
-) -> NDArray[np.float32]:
-    """What codes stand for.
-
-    With `spread`, any of the values that have these codes: those of another format are to be told
-    how they round values, not how they round the codes of this one. Zeros, which ReLUs leave, and
-    the outermost codes stay as they are.
-    """
-    steps = codes.astype(np.float32) - np.float32(affine.zero_point[0])
-    if spread is not None:
-        inside = (steps != 0) & (codes > -128) & (codes < 127)
-        steps += inside * spread.uniform(-0.5, 0.5, codes.shape).astype(np.float32)
-    return np.asarray(steps * affine.scale[0], np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from oaq_keras._keras import tf
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.keras_reconstruction import choose_formats, reconstruct_layers
 from oaq_keras.quantization import quantize
 from oaq_keras.trained import format_tables
 
@@ -79,7 +80,13 @@ def post_training_quantize(
     Raises:
       UnsupportedError: as for `quantize` and `calibrate`.
     """
-    return calibrate(quantize(model, **options), representative_dataset)
+    if callable(representative_dataset):
+        representative_dataset = representative_dataset()
+    batches = list(representative_dataset)
+    quantized = calibrate(quantize(model, **options), batches)
+    choose_formats(quantized, batches)
+    reconstruct_layers(quantized, batches)
+    return quantized
 
 
 def _inputs(model: Any, batch: Any) -> Any:

@@ -15,7 +15,7 @@ from oaq_keras.fake_quant import (
     fake_quant_weights,
     round_straight_through,
 )
-from oaq_keras.formats import CODES, MIN_WIDTH
+from oaq_keras.formats import CODES, MIN_WIDTH, ActivationFormat
 
 DEFAULT_WIDTH = 127
 """Width at which training starts: 7 bits, where a c4 pair cannot saturate."""
@@ -63,6 +63,18 @@ class FormatTable:
         else:
             span = 2.0 ** float(variables["log2_clip"])
         return span / float(self.width(name))
+
+    def choose(self, name: str, form: ActivationFormat) -> None:
+        """Gives a format the values of another, as if it had been calibrated."""
+        variables = self._variables[name]
+        above = (form.high - form.zero_point) * form.scale
+        if "low" in variables:
+            variables["low"].assign((form.low - form.zero_point) * form.scale)
+            variables["high"].assign(above)
+        else:
+            variables["log2_clip"].assign(math.log2(above))
+            variables["log2_width"].assign(math.log2(form.width))
+        variables["calibrated"].assign(float(CALIBRATION_STEPS))
 
     def width(self, name: str | None) -> Any:
         """Hi - lo of a format in codes, a float32 scalar; 255 where the format is unknown."""
@@ -282,11 +294,18 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.reads_input = reads_input
         self.normalization = normalization
         self.table = table or _table.get() or FormatTable()
+        self._chosen_scale: Any = None
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
         self.kernel = getattr(layer.layer, attribute)
+        self._chosen_scale = layer.add_weight(
+            f"{name}_chosen_scale",
+            shape=self._first_scale(self._flat(self.kernel)).shape,
+            initializer="zeros",
+            trainable=False,
+        )
         if self.regularization:
             layer.add_loss(self.penalty)
         return {}
@@ -307,7 +326,32 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Returns:
           float32 [channels], or a scalar for dense kernels.
         """
-        return self._first_scale(flat) * self._inflation(flat)
+        found = self._first_scale(flat) * self._inflation(flat)
+        chosen = self._chosen_scale
+        if chosen is None:
+            return found
+        codes = tf.stop_gradient(tf.round(flat / tf.where(chosen > 0, chosen, 1.0)))
+        largest = self._reduce(tf.reduce_max(tf.abs(codes), axis=0))
+        # Not for a channel without weights: at a tiny scale its bias would not fit int32.
+        fits = (largest >= 1.0) & (largest <= float(CODES.weight_max))
+        fits &= self._reduce(self._load(codes)) <= 1.0
+        return tf.where(fits & (chosen > 0), chosen, found)
+
+    def choose(self, codes: Any, scale: Any) -> None:
+        """Makes the kernel stand for given codes.
+
+        The scale holds as long as the codes under it fit, so training may go on from there.
+
+        Args:
+          codes: [products, channels] integers that fit the accumulator.
+          scale: [channels], or a scalar for dense kernels.
+        """
+        self._chosen_scale.assign(scale)
+        self.kernel.assign((codes * scale).reshape(self.kernel.shape))
+
+    def plain_scale(self) -> Any:
+        """The scales of plain int8 for the kernel it was built for, as in `current_scale`."""
+        return self._first_scale(self._flat(self.kernel))
 
     def current_scale(self) -> Any:
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
@@ -323,7 +367,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Returns:
           float32 [channels] >= 1, or a scalar for dense kernels.
         """
-        return self._inflation(self._flat(self.kernel))
+        return self.current_scale() / self.plain_scale()
 
     def penalty(self) -> Any:
         """The layer's term of the overflow regularization, a float32 scalar."""

@@ -15,7 +15,7 @@ from oaq_keras.flatbuffer import Source, load_bytes, read_model, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, Layout
-from oaq_keras.recalibration import choose_formats, copy_of, reconstruct_layers
+from oaq_keras.recalibration import copy_of, reconstruct_layers
 from oaq_keras.refit import refit_layer
 
 
@@ -56,9 +56,8 @@ def recertify(
     certify(given, depth=depth, first_layer_depth=first_layer_depth)
     layers, _ = int8_layers(parsed)
 
-    def budgets(layer: Int8Layer, width: int | None = None) -> tuple[Budget, ...]:
-        if width is None:
-            width = layer.input_range[1] - layer.input_range[0]
+    def budgets(layer: Int8Layer) -> tuple[Budget, ...]:
+        width = layer.input_range[1] - layer.input_range[0]
         wanted = first_layer_depth if layer.first else depth
         return lane_budgets(layer.phases, _layouts(layer), wanted, width, accumulator_bits)
 
@@ -68,7 +67,6 @@ def recertify(
             if load(layer.codes, budgets(layer)).max() > 1.0:
                 refit_layer(parsed, original, layer, budgets(layer))
     else:
-        choose_formats(parsed, calibration, budgets)
         reconstruct_layers(parsed, original, calibration, budgets)
     fitted = keep_associated_files(given, write_model(parsed))
     return _certified(fitted, depth, first_layer_depth, accumulator_bits)
