@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oaq_keras import bounded_rounding
 from oaq_keras.bounded_rounding import Rounded, damped, error, inflated, round_bounded
 from oaq_keras.lane_budgets import lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED
@@ -78,6 +79,16 @@ def test_weights_on_a_grid_that_fits_stay_as_they_are() -> None:
     budgets = lane_budgets([np.arange(64)], (C8, C4), 16, 255)
     found = round_bounded(codes * scale[:, None], scale, moments_of(rng, 64), budgets)
     np.testing.assert_array_equal(found.codes, codes)
+
+
+def test_products_are_taken_in_parts_for_speed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, scale, moments = layer(5, 8, 200)
+    budgets = lane_budgets([np.arange(200)], (C8, C4), 16, 255)
+    parts = round_bounded(weights, scale, moments, budgets)
+    monkeypatch.setattr(bounded_rounding, "_AT_ONCE", 200)
+    whole = round_bounded(weights, scale, moments, budgets)
+    assert (parts.codes == whole.codes).mean() > 0.99
+    assert parts.error.sum() == pytest.approx(whole.error.sum(), rel=0.01)
 
 
 def test_the_same_codes_every_time() -> None:
