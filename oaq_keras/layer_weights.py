@@ -37,7 +37,7 @@ class LayerWeights:
 def read_weights(model: Model, layer: Int8Layer) -> LayerWeights:
     """The real weights of a layer.
 
-    FULLY_CONNECTED keeps one scale where it has one: TFLite before 2.13 knows no others.
+    FULLY_CONNECTED keeps one scale where it has one: not every runtime was checked with more.
     """
     graph = model.subgraphs[layer.subgraph]
     channels = len(layer.codes)
