@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm results sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -140,6 +140,12 @@ ARM_RUNTIME ?= $(wildcard build/matrix/package/cc_deps/linux_arm64/libtensorflow
 bench-arm: arm-build $(LIBRARY) ## what ARM kernels should reach, by models of cores: Markdown tables and build/bench_arm.json
 	@$(RUN) tflite_kernels/bench/bench_arm.py --build build/arm/aarch64 \
 	  $(if $(ARM_RUNTIME),--runtime $(ARM_RUNTIME)) --json build/bench_arm.json --models $(ARM_MODELS)
+
+# DATA= a folder with the images and models that results/imagenet.py names.
+DATA ?= ../shared/data
+
+results: $(READY) $(LIBRARY) ## what networks answer after quantization, as tables; kept in build/results, hours the first time
+	@$(RUN) -m results.post_training --data "$(DATA)" --keep build/results
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage

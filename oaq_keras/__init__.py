@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from oaq_keras.post_training import calibrate, post_training_quantize
     from oaq_keras.quantization import quantize
     from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
+    from oaq_keras.recertification import recertify
     from oaq_keras.registry import OverflowAwareQuantizeRegistry
     from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
     from oaq_keras.runtime import Interpreter
@@ -55,6 +56,7 @@ _MODULE_OF = {
     "freeze": "schedule",
     "post_training_quantize": "post_training",
     "quantize": "quantization",
+    "recertify": "recertification",
     "thaw": "schedule",
     "to_builtin_ops": "rewrite",
     "to_custom_ops": "rewrite",
@@ -83,6 +85,7 @@ __all__ = [
     "freeze",
     "post_training_quantize",
     "quantize",
+    "recertify",
     "thaw",
     "to_builtin_ops",
     "to_custom_ops",

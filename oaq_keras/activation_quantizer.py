@@ -8,14 +8,11 @@ import numpy as np
 
 from oaq_keras._keras import keras, tf, tfmot
 from oaq_keras.fake_quant import fake_quant_closed, fake_quant_open, round_straight_through
-from oaq_keras.format_table import FormatTable, current_table
+from oaq_keras.format_table import CALIBRATION_STEPS, FormatTable, current_table
 from oaq_keras.formats import CODES, MIN_WIDTH
 
 DEFAULT_WIDTH = 127
 """Width at which training starts: 7 bits, where a c4 pair cannot saturate."""
-
-CALIBRATION_STEPS = 8
-"""Training steps whose activations set the first clip of every format."""
 
 _MOVING_AVERAGE = 0.99
 _SMALLEST_CLIP = 1e-5

@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT")
 
+    _add_recertify(commands)
     _add_benchmark(commands)
 
     command = _command(
@@ -115,6 +116,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_json(command)
     return parser
+
+
+def _add_recertify(commands: Any) -> None:
+    command = _command(
+        commands,
+        "recertify",
+        _recertify,
+        "make the sums of an int8 file fit, whoever quantized it; its answers change a little",
+    )
+    command.add_argument("source", type=Path, metavar="IN", help="an int8 .tflite file")
+    command.add_argument("target", type=Path, metavar="OUT", help="the file to write")
+    command.add_argument(
+        "--depth", type=_positive, default=16, help="products a lane adds between two drains (16)"
+    )
+    command.add_argument(
+        "--first-layer-depth",
+        type=_positive,
+        default=4,
+        help="the same for layers that read the model's input (4)",
+    )
+    command.add_argument(
+        "--accumulator-bits", type=_positive, default=16, help="bits of a lane, 8 to 16 (16)"
+    )
+    command.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.npz",
+        help="100 inputs or so as the file takes them, an array of [inputs, ...] for each of its "
+        "inputs, in their order: answers stay much closer",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite OUT")
 
 
 def _add_benchmark(commands: Any) -> None:
@@ -265,18 +297,48 @@ def _convert(options: argparse.Namespace) -> int:
     from oaq_keras.flatbuffer import load_bytes
 
     source, target = options.source, options.target
-    if target.exists():
-        if source.exists() and source.samefile(target):
-            raise OaqError(f"IN and OUT are the same file, {target}; name another OUT")
-        if target.is_dir():
-            raise OaqError(f"{target} is a folder; name a file as OUT")
-        if not options.force:
-            raise OaqError(f"{target} exists; name another OUT, or overwrite it with --force")
+    _check_target(source, target, options.force)
     change = rewrite.to_custom_ops if options.ops == "custom" else rewrite.to_builtin_ops
     data = change(load_bytes(source))
     _write(target, data, options.force)
     print(f"{target}: {len(data) / 1024:.1f} KiB with {options.ops} operators")
     return OK
+
+
+def _recertify(options: argparse.Namespace) -> int:
+    from oaq_keras.calibration_data import load_calibration
+    from oaq_keras.certification import certify
+    from oaq_keras.flatbuffer import load_bytes
+    from oaq_keras.recertification import recertify
+
+    _check_target(options.source, options.target, options.force)
+    given = load_bytes(options.source)
+    inputs = None if options.calibration is None else load_calibration(options.calibration, given)
+    try:
+        data = recertify(
+            given,
+            depth=options.depth,
+            first_layer_depth=options.first_layer_depth,
+            accumulator_bits=options.accumulator_bits,
+            calibration=inputs,
+        )
+    except ValueError as error:
+        raise OaqError(str(error)) from error
+    _write(options.target, data, options.force)
+    print(certify(data))
+    print(f"{options.target}: {len(data) / 1024:.1f} KiB")
+    return OK
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if source.exists() and source.samefile(target):
+        raise OaqError(f"IN and OUT are the same file, {target}; name another OUT")
+    if target.is_dir():
+        raise OaqError(f"{target} is a folder; name a file as OUT")
+    if not overwrite:
+        raise OaqError(f"{target} exists; name another OUT, or overwrite it with --force")
 
 
 def _write(target: Path, data: bytes, overwrite: bool) -> None:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The activation formats of one model by name, and the state of its training schedule."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from oaq_keras._keras import keras, tf
-from oaq_keras.formats import CODES
+from oaq_keras.formats import CODES, ActivationFormat
+
+CALIBRATION_STEPS = 8
+"""Training steps whose activations set the first clip of every format."""
 
 _WIDTH, _FROZEN, _RAMP, _PROGRESS = range(4)
 _FIRST_STATE = (1.0, 0.0, 1.0, 0.0)
@@ -108,6 +112,19 @@ class FormatTable:
         else:
             span = tf.pow(2.0, variables["log2_clip"])
         return span / self.width(name)
+
+    def choose(self, name: str, form: ActivationFormat) -> None:
+        """Gives a format the values of another, as if it had been calibrated."""
+        variables = self._variables[name]
+        above = (form.high - form.zero_point) * form.scale
+        if "low" in variables:
+            variables["low"].assign((form.low - form.zero_point) * form.scale)
+            variables["high"].assign(above)
+        else:
+            variables["log2_clip"].assign(math.log2(above))
+            variables["log2_width"].assign(math.log2(form.width))
+        variables["calibrated"].assign(float(CALIBRATION_STEPS))
+        self.hold()
 
     def width(self, name: str | None) -> Any:
         """Hi - lo of a format in codes, a float32 scalar; 255 where the format is unknown."""

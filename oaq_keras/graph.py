@@ -134,16 +134,27 @@ def read_model(model: Any) -> Graph:
         )
     config = model.get_config()
     layers = {layer.name: layer for layer in model.layers}
-    nodes = []
-    for entry in config["layers"]:
-        name = entry["name"]
-        calls = entry["inbound_nodes"]
-        check_call_count(name, len(calls))
-        inputs, arguments, as_list = _read_call(name, calls[0]) if calls else ([], {}, False)
-        nodes.append(_copy(layers[name], inputs, arguments, as_list))
+    nodes = [_copy(layers[name], *call) for name, call in read_calls(config).items()]
     inputs = [entry[0] for entry in listed_entries(config["input_layers"])]
     outputs = [entry[0] for entry in listed_entries(config["output_layers"])]
     return Graph(model.name, nodes, inputs, outputs)
+
+
+def read_calls(config: dict[str, Any]) -> dict[str, tuple[list[str], dict[str, Any], bool]]:
+    """How the layers of a functional model's config are called, in the order of execution.
+
+    Returns:
+      By name of the layer: names of its inputs, keyword arguments, whether it takes a list.
+
+    Raises:
+      UnsupportedError: a shared layer, or a call that no layer stands for; the message names it.
+    """
+    found = {}
+    for entry in config["layers"]:
+        name, calls = entry["name"], entry["inbound_nodes"]
+        check_call_count(name, len(calls))
+        found[name] = _read_call(name, calls[0]) if calls else ([], {}, False)
+    return found
 
 
 def build_model(graph: Graph) -> Any:

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, LayoutProof, limit, prove
-from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Model, constant, quantization, tensor_name
+from oaq_keras.flatbuffer import Model, constant, quantization
 from oaq_keras.int8_layers import Int8Layer
+from oaq_keras.layer_weights import check_sole_reader, set_data
 from oaq_keras.layouts import Layout
 
 _MARGIN = 1.0005
@@ -46,7 +45,7 @@ def inflate_layer(
       UnsupportedError: another layer uses the same weights tensor; the message names it.
     """
     graph = model.subgraphs[layer.subgraph]
-    _check_sole_reader(model, layer)
+    check_sole_reader(model, layer)
     width = layer.input_range[1] - layer.input_range[0]
 
     def load(codes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -92,19 +91,6 @@ def _load(
     return largest
 
 
-def _check_sole_reader(model: Model, layer: Int8Layer) -> None:
-    graph = model.subgraphs[layer.subgraph]
-    tensors = [layer.weights] + ([layer.bias] if layer.bias >= 0 else [])
-    for op, operator in enumerate(graph.operators):
-        for tensor in tensors:
-            if op != layer.op and tensor in list(operator.inputs):
-                raise UnsupportedError(
-                    f"Layer {layer.name!r} shares the tensor {tensor_name(graph, tensor)!r} with "
-                    f"operator {op}; changing its scale would change that one too. Give each "
-                    "layer weights of its own."
-                )
-
-
 def _write(
     model: Model, layer: Int8Layer, codes: NDArray[np.int64], factors: NDArray[np.float64]
 ) -> None:
@@ -116,18 +102,10 @@ def _write(
     stored = codes.astype(np.int8)
     if layer.kind == "DEPTHWISE_CONV_2D":
         stored = np.moveaxis(stored, 0, 1)
-    _set_data(model, weights, stored)
+    set_data(model, weights, stored)
     if layer.bias >= 0:
         bias = graph.tensors[layer.bias]
         given = constant(model, graph, layer.bias).astype(np.float64)
-        _set_data(model, bias, np.rint(given / factors).astype(np.int32))
+        set_data(model, bias, np.rint(given / factors).astype(np.int32))
         bias_scale = np.asarray(bias.quantization.scale, np.float64)
         bias.quantization.scale = (bias_scale * factor).astype(np.float32)
-
-
-def _set_data(model: Model, tensor: schema.TensorT, values: NDArray[np.generic]) -> None:
-    """Gives a tensor a buffer of its own: equal constants of other tensors may share the old."""
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    tensor.buffer = len(model.buffers)
-    model.buffers.append(buffer)

@@ -66,7 +66,7 @@ class PaperWeightQuantizer(WeightQuantizer):
         step = self.table.step(self.input_format)
         if step is None:
             return sums
-        limit = tf.stop_gradient(largest * step * self.current_scale())
+        limit = tf.stop_gradient(largest * step * self.scale(self._flat(self.kernel)))
         beyond = tf.abs(tf.stop_gradient(sums)) > limit
         count = tf.reduce_sum(tf.cast(beyond, tf.float32))
         decades = tf.minimum(tf.math.log(1.0 + count) / math.log(10.0), _MOST_DECADES)

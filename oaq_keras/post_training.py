@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantization without training: formats from a few inputs, weights bounded as they are."""
+"""Quantization without training: formats and codes from a few inputs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 
 from oaq_keras._keras import tf
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.keras_reconstruction import choose_formats, reconstruct_layers
 from oaq_keras.quantization import quantize
 from oaq_keras.trained import format_tables
 
@@ -68,10 +69,17 @@ def post_training_quantize(
 ) -> Any:
     """Quantizes a float model without training it.
 
+    Activation formats are those with which the layers that read them lose least: coarser
+    activations let weights be finer. Layer by layer, codes are then chosen within the bound by what
+    answers lose on the data, after what the layers before have lost; biases take up what is left
+    of the mean.
+
     Args:
       model: as for `quantize`.
-      representative_dataset: as for `calibrate`.
-      **options: as for `quantize`.
+      representative_dataset: as for `calibrate`; all of it is kept in memory, with what two layers
+        make of it.
+      **options: as for `quantize`. With `width`, formats have that width, and clips as `calibrate`
+        finds them.
 
     Returns:
       A model to pass to `convert`, or to train further.
@@ -79,7 +87,14 @@ def post_training_quantize(
     Raises:
       UnsupportedError: as for `quantize` and `calibrate`.
     """
-    return calibrate(quantize(model, **options), representative_dataset)
+    if callable(representative_dataset):
+        representative_dataset = representative_dataset()
+    batches = list(representative_dataset)
+    quantized = calibrate(quantize(model, **options), batches)
+    if "width" not in options:
+        choose_formats(quantized, batches)
+    reconstruct_layers(quantized, batches)
+    return quantized
 
 
 def _inputs(model: Any, batch: Any) -> Any:

@@ -93,12 +93,19 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.normalization = normalization
         self.table = table or current_table()
         self._recent: tuple[int, Any, Any] | None = None
+        self._chosen_scale: Any = None
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
         self.kernel = getattr(layer.layer, attribute)
         self._schedule = self.table.schedule(layer)
+        self._chosen_scale = layer.add_weight(
+            f"{name}_chosen_scale",
+            shape=self._first_scale(tf.abs(self._flat(self.kernel))).shape,
+            initializer="zeros",
+            trainable=False,
+        )
         if self.regularization and self.worth:
             layer.add_loss(self.penalty)
         return {}
@@ -106,7 +113,13 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Fake-quantizes a kernel; returns float32 of the same shape."""
         fast = training and self.accumulator_bits == _WIDEST
-        scale = self.scale(self._flat(inputs), _TRAINING_PASSES if fast else _GUARD_PASSES)
+        flat = self._flat(inputs)
+        scale = self.scale(flat, _TRAINING_PASSES if fast else _GUARD_PASSES)
+        if training:
+            # Weights move on from what was chosen for them, and evaluation with the training.
+            self._chosen_scale.assign(tf.zeros_like(self._chosen_scale))
+        else:
+            scale = self._chosen_or(scale, flat)
         if self.kind != "depthwise":
             return fake_quant_weights(inputs, scale)
         # The converter knows depthwise weights by this shape, with the channels last.
@@ -127,9 +140,36 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         first, load, width = self._plain(flat)
         return first * self._inflation(flat, first, load, width, passes)
 
+    def _chosen_or(self, found: Any, flat: Any) -> Any:
+        """The scales that `choose` was given where the codes under them fit, else those found."""
+        chosen = self._chosen_scale
+        if chosen is None:
+            return found
+        codes = tf.round(flat / tf.where(chosen > 0, chosen, 1.0))
+        largest = self._reduce(tf.reduce_max(tf.abs(codes), axis=0))
+        # Not for a channel without weights: at a tiny scale its bias would not fit int32.
+        fits = (largest >= 1.0) & (largest <= float(CODES.weight_max))
+        fits &= self._reduce(self._load_of(codes)) <= 1.0
+        return tf.where(fits & (chosen > 0), chosen, found)
+
+    def choose(self, codes: Any, scale: Any) -> None:
+        """Makes the kernel stand for given codes, until it is trained further.
+
+        Args:
+          codes: [products, channels] integers that fit the accumulator.
+          scale: [channels], or a scalar for dense kernels.
+        """
+        self._chosen_scale.assign(scale)
+        self.kernel.assign((codes * scale).reshape(self.kernel.shape))
+
+    def plain_scale(self) -> Any:
+        """The scales of plain int8 for the kernel it was built for, as in `current_scale`."""
+        return self._first_scale(tf.abs(self._flat(self.kernel)))
+
     def current_scale(self) -> Any:
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
-        return self.scale(self._flat(self.kernel))
+        flat = self._flat(self.kernel)
+        return self._chosen_or(self.scale(flat), flat)
 
     def channel_view(self, kernel: Any) -> Any:
         """A kernel as [products, output channels]."""
@@ -141,14 +181,15 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Returns:
           float32 [channels] >= 1, or a scalar for dense kernels.
         """
-        flat = self._flat(self.kernel)
-        return self._inflation(flat, *self._plain(flat), _GUARD_PASSES)
+        return self.current_scale() / self.plain_scale()
 
     def code_load(self) -> Any:
         """Rho of the codes that the kernel it was built for has now, [channels]."""
-        flat = self._flat(self.kernel)
+        return self._load_of(tf.round(self._flat(self.kernel) / self.current_scale()))
+
+    def _load_of(self, codes: Any) -> Any:
         return worst_case_load(
-            tf.round(flat / self.scale(flat)),
+            codes,
             self.table.width(self.input_format),
             self.depth,
             self.accumulator_bits,

@@ -18,7 +18,7 @@ from tests.keras_models import images, mixed_network, sequential_network
 @pytest.fixture(scope="module")
 def quantized() -> Any:
     keras.utils.set_random_seed(3)
-    return oaq_keras.post_training_quantize(mixed_network(keras), [images(64)])
+    return oaq_keras.calibrate(oaq_keras.quantize(mixed_network(keras)), [images(64)])
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_diverged_weights_are_refused_by_name() -> None:
 
 
 def test_codes_that_were_not_trained_to_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = oaq_keras.post_training_quantize(mixed_network(keras), [images(8)])
+    model = oaq_keras.calibrate(oaq_keras.quantize(mixed_network(keras)), [images(8)])
     (table,) = format_tables(model)
     monkeypatch.setattr(table, "width", lambda name: 15.0)
     with pytest.raises(oaq_keras.CertificateError, match=r"exceeds 16 bits.*nothing was") as error:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration inputs of a .tflite file, from arrays that a user saved."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.flatbuffer import Graph, Source, read_model, shape, tensor_name, type_name
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT32: np.int32,
+}
+
+
+def load_calibration(path: Path, model: Source) -> list[list[NDArray[Any]]]:
+    """Reads an .npz file with one array [inputs, ...] for each of the model's inputs.
+
+    Arrays are taken in the order of the file; their first dimension counts calibration inputs, in
+    multiples of the batch that the model is made for.
+
+    Returns:
+      As `recertify` takes it.
+
+    Raises:
+      UnsupportedError: no such file, or arrays that are not the model's inputs.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [archive[name] for name in archive.files]
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UnsupportedError(
+            f"{path} is no calibration data: {error}; write it by numpy.savez(path, inputs)"
+        ) from error
+    graph = read_model(model).subgraphs[0]
+    if len(arrays) != len(graph.inputs):
+        raise UnsupportedError(
+            f"{path} holds {len(arrays)} arrays, the model has {len(graph.inputs)} inputs; save "
+            "one array for each, in their order"
+        )
+    batches = [
+        _batches(path, graph, int(index), array)
+        for index, array in zip(graph.inputs, arrays, strict=True)
+    ]
+    if len({len(batch) for batch in batches}) > 1:
+        raise UnsupportedError(f"{path} holds more of one input than of another")
+    return [list(each) for each in zip(*batches, strict=True)]
+
+
+def _batches(path: Path, graph: Graph, index: int, array: NDArray[Any]) -> list[NDArray[Any]]:
+    expected, tensor = shape(graph, index), graph.tensors[index]
+    batch, rest = expected[0], expected[1:]
+    dtype = _DTYPES.get(tensor.type)
+    if array.shape[1:] != rest or array.dtype != dtype or len(array) < batch:
+        raise UnsupportedError(
+            f"{path} holds {array.dtype} {list(array.shape)} for input "
+            f"{tensor_name(graph, index)!r}, which takes {type_name(tensor)} [inputs, "
+            f"{', '.join(map(str, rest))}], inputs in multiples of {batch}"
+        )
+    return [array[i : i + batch] for i in range(0, len(array) - batch + 1, batch)]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tensors of a file hold on calibration data, operator by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.flatbuffer import Model, quantization, shape, tensor_name
+from oaq_keras.int8_layers import Int8Layer
+from oaq_keras.operator_runs import OperatorRunner
+from oaq_keras.patches import sample_patches
+
+Values = dict[int, list[NDArray[Any]]]
+"""Codes of tensors, by index, for each calibration input."""
+
+_SEED = 1
+
+
+def input_values(model: Model, calibration: Sequence[Sequence[NDArray[Any]]]) -> Values:
+    """Calibration data as the values of the model's inputs.
+
+    Raises:
+      UnsupportedError: several subgraphs, or data that is not the model's.
+    """
+    if len(model.subgraphs) != 1:
+        raise UnsupportedError(
+            f"The model has {len(model.subgraphs)} subgraphs; calibration data is used for models "
+            "of one. Leave the data away."
+        )
+    if not calibration:
+        raise UnsupportedError("The calibration data holds no inputs; pass 100 or so.")
+    graph = model.subgraphs[0]
+    indices = [int(i) for i in graph.inputs]
+    expected = [shape(graph, index) for index in indices]
+    for arrays in calibration:
+        shapes = [tuple(np.shape(array)) for array in arrays]
+        if shapes != expected:
+            names = ", ".join(tensor_name(graph, index) for index in indices)
+            raise UnsupportedError(
+                f"Calibration data has the shapes {shapes}, the model's inputs ({names}) have "
+                f"{expected}."
+            )
+    return {index: [each[i] for each in calibration] for i, index in enumerate(indices)}
+
+
+def run_operator(model: Model, op: int, values: Values) -> None:
+    """Adds what one operator writes, and forgets what no later one reads.
+
+    Raises:
+      UnsupportedError: it does not run by itself; the message names it.
+    """
+    graph = model.subgraphs[0]
+    runner = OperatorRunner(model, graph, op)
+    inputs = zip(*(values[index] for index in runner.inputs), strict=True)
+    outputs = zip(*(runner(each) for each in inputs), strict=True)
+    values.update(zip(runner.outputs, map(list, outputs), strict=True))
+    later = {int(i) for operator in graph.operators[op + 1 :] for i in operator.inputs}
+    for index in [index for index in values if index not in later]:
+        del values[index]
+
+
+def real_patches(
+    model: Model,
+    layer: Int8Layer,
+    values: Sequence[NDArray[Any]],
+    count: int,
+) -> Iterator[NDArray[np.float32]]:
+    """Real values of patches of a layer's input, of every calibration input in turn.
+
+    Args:
+      model: the layer's; its input's format is the one the model has now.
+      layer: any kind but TRANSPOSE_CONV.
+      values: codes of its input.
+      count: patches in all, about; all rows of a fully connected layer.
+
+    Yields:
+      [patches, groups, products]; of the same places for the same layer and count.
+    """
+    graph = model.subgraphs[0]
+    affine = quantization(graph, layer.input)
+    places = np.random.default_rng(_SEED)
+    for codes in values:
+        steps = codes.astype(np.float32) - np.float32(affine.zero_point[0])
+        real = np.asarray(steps * affine.scale[0], np.float32)
+        if layer.kind == "FULLY_CONNECTED":
+            yield real.reshape(-1, 1, layer.products)
+            continue
+        _, height, width, depth = shape(graph, layer.weights)
+        depthwise = layer.kind == "DEPTHWISE_CONV_2D"
+        for image in real:
+            at = places.random((-(-count // (len(values) * len(real))), 2))
+            yield sample_patches(image, (height, width), layer.options, depthwise, depth, at)

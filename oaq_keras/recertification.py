@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`recertify`: an int8 file that somebody made in, one whose sums provably fit out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from oaq_keras.associated_files import keep_associated_files
+from oaq_keras.certification import attach_certificate, certify
+from oaq_keras.errors import CertificateError
+from oaq_keras.flatbuffer import Source, load_bytes, read_model, write_model
+from oaq_keras.int8_layers import Int8Layer, int8_layers
+from oaq_keras.lane_budgets import Budget, lane_budgets, load
+from oaq_keras.layouts import C4, C8, CHANNEL, Layout
+from oaq_keras.recalibration import copy_of, reconstruct_layers
+from oaq_keras.refit import refit_layer
+
+
+def recertify(
+    model: Source,
+    *,
+    depth: int = 16,
+    first_layer_depth: int = 4,
+    accumulator_bits: int = 16,
+    calibration: Sequence[Sequence[NDArray[Any]]] | None = None,
+) -> bytes:
+    """Makes the int8 layers of a file fit their accumulators, with as little error as it can.
+
+    Layers that fit stay as they are. The codes of others are chosen anew, with coarser scales, so
+    that every block of products is safe. With calibration data they are chosen by what the layer's
+    outputs lose on it, after what the layers before have lost, and biases take up what is left of
+    the mean.
+
+    Args:
+      model: bytes of a .tflite file with int8 layers, or its path.
+      depth: accumulation depth T that every layer is to fit.
+      first_layer_depth: the same for layers that read the model's input.
+      accumulator_bits: bits of a lane, 8 to 16.
+      calibration: a list of inputs, 100 or so, each a list of arrays as the file takes them, in
+        the order of its inputs.
+
+    Returns:
+      The file with its certificate. Operators, shapes, inputs and outputs are those given.
+
+    Raises:
+      ModelFileError: not a model, or a damaged one.
+      UnsupportedError: no int8 layers, calibration data that does not fit, or a layer whose
+        weights cannot be changed; the message names it.
+      CertificateError: a layer that does not fit all the same.
+    """
+    given = load_bytes(model)
+    parsed = read_model(given)
+    certify(given, depth=depth, first_layer_depth=first_layer_depth)
+    layers, _ = int8_layers(parsed)
+
+    def budgets(layer: Int8Layer) -> tuple[Budget, ...]:
+        width = layer.input_range[1] - layer.input_range[0]
+        wanted = first_layer_depth if layer.first else depth
+        return lane_budgets(layer.phases, _layouts(layer), wanted, width, accumulator_bits)
+
+    original = copy_of(parsed)
+    if calibration is None:
+        for layer in layers:
+            if load(layer.codes, budgets(layer)).max() > 1.0:
+                refit_layer(parsed, original, layer, budgets(layer))
+    else:
+        reconstruct_layers(parsed, original, calibration, budgets)
+    fitted = keep_associated_files(given, write_model(parsed))
+    return _certified(fitted, depth, first_layer_depth, accumulator_bits)
+
+
+def _layouts(layer: Int8Layer) -> tuple[Layout, ...]:
+    return (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+
+
+def _certified(model: bytes, depth: int, first_layer_depth: int, accumulator_bits: int) -> bytes:
+    certificate = certify(
+        model,
+        depth=depth,
+        first_layer_depth=first_layer_depth,
+        accumulator_bits=accumulator_bits,
+    )
+    refused = [layer.name for layer in certificate.layers if not layer.proven]
+    if refused:
+        raise CertificateError(
+            f"These layers do not fit {accumulator_bits} bits: {', '.join(refused)}. "
+            "Nothing was written; ask for a smaller depth.",
+            refused,
+        )
+    return attach_certificate(model, certificate)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from oaq_keras import cli
+from oaq_keras.certification import certify
+from oaq_keras.errors import UnsupportedError
+from oaq_keras.flatbuffer import kind, read_model, shape, write_model
+from oaq_keras.inflate import inflate_layer
+from oaq_keras.int8_layers import int8_layers
+from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED
+from oaq_keras.recertification import recertify
+from tests.models import small_network, upsampling_network
+
+Inputs = list[list[np.ndarray[Any, Any]]]
+NETWORKS = [small_network, upsampling_network]
+
+
+def inputs_of(content: bytes, count: int, seed: int = 1) -> Inputs:
+    """Smooth ones, as images are."""
+    graph = read_model(content).subgraphs[0]
+    dimensions = shape(graph, int(graph.inputs[0]))
+    rng = np.random.default_rng(seed)
+    found = rng.normal(40, 40, (count, *dimensions)) + rng.normal(0, 30, (count, 1, 1, 1, 1))
+    return [[np.clip(each, -128, 127).astype(np.int8)] for each in found]
+
+
+def answers(content: bytes, inputs: Inputs) -> np.ndarray[Any, Any]:
+    made = Interpreter(
+        model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    )
+    made.allocate_tensors()
+    found = []
+    for arrays in inputs:
+        made.set_tensor(made.get_input_details()[0]["index"], arrays[0])
+        made.invoke()
+        found.append(made.get_tensor(made.get_output_details()[0]["index"]).astype(int))
+    return np.stack(found)
+
+
+def lost(content: bytes, original: bytes) -> float:
+    inputs = inputs_of(original, 40, seed=7)
+    off = answers(content, inputs) - answers(original, inputs)
+    return float(np.square(off).mean())
+
+
+def plainly_inflated(content: bytes) -> bytes:
+    model = read_model(content)
+    for layer in int8_layers(model)[0]:
+        layouts = (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
+        inflate_layer(model, layer, layouts, 4 if layer.first else 16)
+    return write_model(model)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("depth", [8, 16, NEVER_DRAINED])
+@pytest.mark.parametrize("with_data", [False, True])
+def test_what_did_not_fit_is_proven(
+    network: Callable[[], bytes], depth: int, with_data: bool
+) -> None:
+    content = network()
+    calibration = inputs_of(content, 4) if with_data else None
+    found = recertify(content, depth=depth, calibration=calibration)
+    certificate = certify(found)
+    assert certificate.proven
+    assert certificate.depth == depth
+    assert not certify(content, depth=depth).proven
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_answers_stay_closer_than_by_plain_inflation(network: Callable[[], bytes]) -> None:
+    content = network()
+    plain = lost(plainly_inflated(content), content)
+    with_data = recertify(content, calibration=inputs_of(content, 40))
+    assert lost(recertify(content), content) < plain
+    # Of TRANSPOSE_CONV no data is used.
+    assert lost(with_data, content) < (0.8 if network is small_network else 1.0) * plain
+
+
+def test_a_file_that_fits_keeps_its_codes_and_the_same_file_comes_out_every_time() -> None:
+    fitting = small_network(largest=15)
+    before, after = (int8_layers(read_model(x))[0] for x in (fitting, recertify(fitting)))
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old.codes, new.codes)
+    content = small_network()
+    calibration = inputs_of(content, 3)
+    first, second = (recertify(content, calibration=calibration) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [([], "no inputs"), ([[np.zeros((1, 8, 9, 3), np.int8)]], r"shapes \[\(1, 8, 9, 3\)\]")],
+)
+def test_unusable_data_is_refused(calibration: Inputs, message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        recertify(small_network(), calibration=calibration)
+
+
+def test_shared_weights_are_refused_by_name() -> None:
+    model = read_model(small_network())
+    layer = int8_layers(model)[0][0]
+    operators = model.subgraphs[0].operators
+    other = next(op for op in operators if kind(model, op) == "ADD")
+    other.inputs = [*other.inputs, layer.weights]
+    with pytest.raises(UnsupportedError, match="shares the tensor"):
+        recertify(write_model(model))
+
+
+class TestCommand:
+    def test_with_and_without_data(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, target, data = (tmp_path / x for x in ("in.tflite", "out.tflite", "data.npz"))
+        source.write_bytes(small_network())
+        np.savez(data, np.concatenate([a[0] for a in inputs_of(small_network(), 4)]))
+        assert cli.main(["recertify", str(source), str(target)]) == cli.OK
+        assert "5 of 5 int8 layers proven" in capsys.readouterr().out
+        assert target.read_bytes() == recertify(small_network())
+        command = ["recertify", str(source), str(target), "--calibration", str(data)]
+        assert cli.main(command) == cli.FAULT
+        assert cli.main([*command, "--force", "--depth", "8"]) == cli.OK
+        assert certify(target).depth == 8
+        assert source.read_bytes() == small_network()
+
+    def test_never_overwrites_its_input(self, tmp_path: Path) -> None:
+        source = tmp_path / "in.tflite"
+        source.write_bytes(small_network())
+        assert cli.main(["recertify", str(source), str(source), "--force"]) == cli.FAULT
+        assert source.read_bytes() == small_network()
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ([np.zeros((4, 8, 8, 3), np.float32)], "float32"),
+            ([np.zeros((4, 8, 9, 3), np.int8)], "takes INT8"),
+            ([np.zeros((4, 8, 8, 3), np.int8)] * 2, "2 arrays"),
+        ],
+    )
+    def test_data_of_another_model_is_refused(
+        self, arrays: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, data = tmp_path / "in.tflite", tmp_path / "data.npz"
+        source.write_bytes(small_network())
+        np.savez(data, *arrays)
+        command = ["recertify", str(source), str(tmp_path / "out"), "--calibration", str(data)]
+        assert cli.main(command) == cli.FAULT
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_needs_no_tensorflow(self, tmp_path: Path) -> None:
+        source = tmp_path / "in.tflite"
+        source.write_bytes(small_network())
+        program = (
+            "import sys; from oaq_keras import cli; "
+            f"code = cli.main(['recertify', {str(source)!r}, {str(tmp_path / 'out')!r}]); "
+            "sys.exit(code or any(name.startswith(('tensorflow', 'tf_keras')) "
+            "for name in sys.modules))"
+        )
+        run = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+        assert run.returncode == 0, run.stderr
+
+
+def test_a_given_file_is_proven_and_answers_alike(shared_data: Path) -> None:
+    spec = importlib.util.spec_from_file_location("cifar10", shared_data / "load_cifar10.py")
+    assert spec is not None
+    assert spec.loader is not None
+    cifar10 = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(cifar10)
+    images = cifar10.load()[1][0][:400, None].astype(int) - 128
+    inputs = [[image] for image in images.astype(np.int8)]
+    path = shared_data / "models" / "mlperftiny_resnet8_cifar10_int8.tflite"
+    wanted = answers(path.read_bytes(), inputs).argmax(-1)
+    for calibration, least in ((None, 0.92), (inputs[:100], 0.93)):
+        found = recertify(path, calibration=calibration)
+        assert certify(found).proven
+        assert (answers(found, inputs).argmax(-1) == wanted).mean() >= least
