@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,5 +52,5 @@ def kept_row(
     # Whole or not at all, also where the run is cut short.
     with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, suffix=".part") as file:
         json.dump(row, file, indent=1)
-    os.replace(file.name, row_path(settings, folder))
+    Path(file.name).replace(row_path(settings, folder))
     return row
