@@ -1,32 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The scripts that fill the tables of docs/: rows are kept, and compared seed by seed."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from results.score import answers, divergence, score
-from tests.models import small_network
+from results import cifar10, rows
 
 
-def test_divergence_is_that_of_two_distributions() -> None:
-    p, q = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.5, 0.25])
-    found = divergence(np.log(p).astype(np.float32) + 3, np.log(q).astype(np.float32))
-    assert found == pytest.approx((p * np.log(p / q)).sum(), rel=1e-5)
-    assert divergence(np.log(p), np.log(p)) == 0.0
+def test_a_row_is_made_once(tmp_path: Path) -> None:
+    made = []
+
+    def make() -> dict[str, Any]:
+        made.append(1)
+        return {"top1": 0.5}
+
+    settings = {"name": "net", "seed": 1}
+    first = rows.kept_row(settings, make, tmp_path)
+    assert first == {"name": "net", "seed": 1, "top1": 0.5}
+    assert rows.kept_row(settings, make, tmp_path) == first
+    assert rows.kept_row({**settings, "seed": 2}, make, tmp_path)["seed"] == 2
+    assert len(made) == 2
 
 
-def test_interval_is_of_the_paired_difference_of_images() -> None:
-    labels = np.array([0, 1, 0, 1])
-    before = np.eye(2, dtype=np.float32)[[[0, 0], [1, 1], [0, 0], [0, 0]]]
-    after = np.eye(2, dtype=np.float32)[[[0, 0], [1, 0], [0, 0], [0, 0]]]
-    found = score(after, before, labels)
-    assert (found.top1, found.change) == (0.625, -0.125)
-    assert found.interval == pytest.approx(1.96 * 0.25 / 2)
-    assert score(before, before, labels).interval == 0.0
+def test_a_row_that_failed_is_not_kept(tmp_path: Path) -> None:
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("no data")
+
+    settings = {"name": "net", "seed": 1}
+    with pytest.raises(RuntimeError, match="no data"):
+        rows.kept_row(settings, fail, tmp_path)
+    assert rows.find_row(settings, tmp_path) is None
 
 
-def test_answers_are_real_numbers_of_every_image() -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (2, 3, 8, 8, 3)).astype(np.uint8)
-    found = answers(small_network(), pixels, lambda x: (x.astype(np.float32) - 128) * 0.05)
-    assert found.shape == (2, 3, 10)
-    assert np.abs(found / 0.5 - np.rint(found / 0.5)).max() < 1e-6
+def _row(right: list[bool]) -> dict[str, Any]:
+    return {"right": np.packbits(np.array(right)).tobytes().hex()}
+
+
+def test_loss_is_paired_by_image() -> None:
+    stock = [_row([True, True, True, True, False, False, False, False])] * 2
+    ours = [_row([True, True, True, False, False, False, False, False])] * 2
+    loss, low, high = cifar10.difference(stock, ours)
+    assert loss == 12.5
+    assert low <= loss <= high
+    assert cifar10.difference(stock, stock) == (0.0, 0.0, 0.0)
+
+
+def test_every_row_has_settings_of_its_own() -> None:
+    paths = [rows.row_path(settings) for settings, _ in cifar10.wanted()]
+    assert len(set(paths)) == len(paths) > 20
+    seeds = [settings["seed"] for settings, _ in cifar10.wanted("resnet8")]
+    assert set(seeds) == {1, 2, 3, 4, 5}
