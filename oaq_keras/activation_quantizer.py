@@ -10,6 +10,7 @@ from oaq_keras._keras import keras, tf, tfmot
 from oaq_keras.fake_quant import fake_quant_closed, fake_quant_open, round_straight_through
 from oaq_keras.format_table import CALIBRATION_STEPS, FormatTable, current_table
 from oaq_keras.formats import CODES, MIN_WIDTH
+from oaq_keras.kernel_rounding import as_averaged_codes, as_scaled_sums, is_wanted
 
 DEFAULT_WIDTH = 127
 """Width at which training starts: 7 bits, where a c4 pair cannot saturate."""
@@ -41,6 +42,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         max_value: float | None = None,
         width: float = DEFAULT_WIDTH,
         table: FormatTable | None = None,
+        sums_of: str | None = None,
+        averages: bool = False,
     ) -> None:
         """Makes a quantizer.
 
@@ -50,6 +53,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           max_value: largest clip, 6.0 for a ReLU6.
           width: first width in codes, 15 to 255; the width of an open format is 255.
           table: formats to share with; by default those of the current scope.
+          sums_of: the layer of whose sums the tensor is made, if any: inference rounds as kernels
+            round these (`kernel_rounding`).
+          averages: whether the tensor holds averages of codes of this format; the same.
 
         Raises:
           ValueError: an unknown kind, or a width out of range.
@@ -63,6 +69,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.max_value = max_value
         self.first_width = float(width)
         self.table = table or current_table()
+        self.sums_of = sums_of
+        self.averages = averages
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Makes the format's variables on `layer`, or finds those of the same name."""
@@ -109,11 +117,32 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """Fake-quantizes a float32 tensor; in training, calibrates and follows its range."""
         if training or self.table.observing:
             inputs = self._observe(inputs, weights)
+        elif is_wanted():
+            inputs = self._as_in_kernels(inputs, weights)
         if self.kind == "open":
-            low = tf.minimum(weights["low"], 0.0)
-            high = tf.maximum(weights["high"], low + _SMALLEST_CLIP)
-            return fake_quant_open(inputs, low, high)
+            return fake_quant_open(inputs, *self._limits(weights))
         return fake_quant_closed(inputs, self._clip(weights), _width(weights))
+
+    def _as_in_kernels(self, inputs: Any, weights: dict[str, Any]) -> Any:
+        if self.averages:
+            scale, zero_point = self._scale_and_zero_point(weights)
+            return as_averaged_codes(inputs, scale, zero_point)
+        sums = self.table.sums(self.sums_of)
+        if sums is None:
+            return inputs
+        return as_scaled_sums(inputs, sums, self._scale_and_zero_point(weights)[0])
+
+    def _scale_and_zero_point(self, weights: dict[str, Any]) -> tuple[Any, Any]:
+        if self.kind == "open":
+            low, high = self._limits(weights)
+            scale = (high - low) / float(CODES.width)
+            return scale, float(CODES.low) - tf.round(low / scale)
+        width = _width(weights)
+        return self._clip(weights) / width, float(CODES.high) - width
+
+    def _limits(self, weights: dict[str, Any]) -> tuple[Any, Any]:
+        low = tf.minimum(weights["low"], 0.0)
+        return low, tf.maximum(weights["high"], low + _SMALLEST_CLIP)
 
     def _clip(self, weights: dict[str, Any]) -> Any:
         clip = tf.maximum(tf.pow(2.0, weights["log2_clip"]), _SMALLEST_CLIP)
@@ -164,6 +193,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "name": self.name,
             "max_value": self.max_value,
             "width": self.first_width,
+            "sums_of": self.sums_of,
+            "averages": self.averages,
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from oaq_keras._keras import keras, tf
 from oaq_keras.formats import CODES, ActivationFormat
+from oaq_keras.kernel_rounding import Sums
 
 CALIBRATION_STEPS = 8
 """Training steps whose activations set the first clip of every format."""
@@ -68,6 +69,26 @@ class FormatTable:
         self._variables: dict[str, dict[str, Any]] = {}
         self._widths: dict[str, Callable[[], Any]] = {}
         self._schedule: ScheduleState | None = None
+        self._sums: dict[str, Callable[[], Sums | None]] = {}
+        self._normalizations: dict[str, Callable[[], tuple[Any, Any]]] = {}
+
+    def enter_sums(self, name: str, sums: Callable[[], Sums | None]) -> None:
+        """Enters what tells the sums of a layer with weights."""
+        self._sums[name] = sums
+
+    def sums(self, name: str | None) -> Sums | None:
+        """The sums of a layer, a normalization folded in, in inference; None where unknown."""
+        sums = None if name is None else self._sums.get(name)
+        return None if sums is None else sums()
+
+    def enter_normalization(self, name: str, affine: Callable[[], tuple[Any, Any]]) -> None:
+        """Enters what tells gain and shift of a BatchNormalization in inference."""
+        self._normalizations[name] = affine
+
+    def normalization(self, name: str) -> tuple[Any, Any] | None:
+        """Gain and shift of a BatchNormalization, [channels] each; None where it is not known."""
+        affine = self._normalizations.get(name)
+        return None if affine is None else affine()
 
     def schedule(self, layer: Any = None) -> ScheduleState:
         """The state of training; the first layer that asks owns its variable.

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from oaq_keras._keras import keras
+from oaq_keras._keras import keras, tf
 from oaq_keras.format_table import FormatTable, current_table
 
 
@@ -22,6 +22,20 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
         """Takes what BatchNormalization takes."""
         super().__init__(*args, **kwargs)
         self.table = current_table()
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the variables, and lets the table know of the layer."""
+        super().build(input_shape)
+        if self.table is not None:
+            self.table.enter_normalization(self.name, self.affine)
+
+    def affine(self) -> tuple[Any, Any]:
+        """Gain and shift of y = gain * x + shift in inference, float32 [channels] each."""
+        gain = tf.math.rsqrt(self.moving_variance + self.epsilon)
+        if self.scale:
+            gain = gain * self.gamma
+        shift = -self.moving_mean * gain
+        return gain, shift + self.beta if self.center else shift
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """Normalizes the last axis of float32 [batch, ..., channels]."""

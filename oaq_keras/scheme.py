@@ -102,6 +102,8 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     assignment.closed.get(label),
                     options.width,
                     table,
+                    sums_of=_summing(graph, name, assignment),
+                    averages=rule.output == "average",
                 )
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
@@ -131,6 +133,18 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             name: (count / total, saved[name] / worth if worth else 0.0)
             for name, count in macs.items()
         }
+
+
+def _summing(graph: Graph, name: str, assignment: Assignment) -> str | None:
+    """The layer of whose sums a node's output is made, by layers that TFLite fuses into it."""
+    while name not in assignment.kernels:
+        inputs = graph[name].inputs
+        if len(inputs) != 1 or inputs[0] not in assignment.quantized:
+            return None
+        name = inputs[0]
+        if name in assignment.formats:
+            return None
+    return name
 
 
 def _normalization(graph: Graph, name: str) -> str | None:

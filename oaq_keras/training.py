@@ -6,6 +6,7 @@ from typing import Any
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
 from oaq_keras.distillation import Distillation
+from oaq_keras.kernel_rounding import kernel_rounding
 
 
 class QuantizedModel(keras.Model):
@@ -31,6 +32,16 @@ class QuantizedModel(keras.Model):
         if not any(isinstance(callback, Schedule) for callback in listed):
             listed.insert(0, Schedule())
         return super().fit(*args, callbacks=listed, **kwargs)
+
+    def test_step(self, data: Any) -> Any:
+        """`keras.Model.test_step`, its forward pass rounding as the exported file does."""
+        with kernel_rounding():
+            return super().test_step(data)
+
+    def predict_step(self, data: Any) -> Any:
+        """`keras.Model.predict_step`, rounding as the exported file does."""
+        with kernel_rounding():
+            return super().predict_step(data)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None

@@ -18,6 +18,7 @@ from oaq_keras.accumulator_ops import (
 from oaq_keras.fake_quant import fake_quant_weights
 from oaq_keras.format_table import FormatTable, current_table
 from oaq_keras.formats import CODES
+from oaq_keras.kernel_rounding import Sums
 
 _GUARD_PASSES = 3
 _TRAINING_PASSES = 1
@@ -94,11 +95,14 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.table = table or current_table()
         self._recent: tuple[int, Any, Any] | None = None
         self._chosen_scale: Any = None
+        self._layer: Any = None
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
         self.kernel = getattr(layer.layer, attribute)
+        self._layer = layer.layer
+        self.table.enter_sums(layer.layer.name, self.sums)
         self._schedule = self.table.schedule(layer)
         self._chosen_scale = layer.add_weight(
             f"{name}_chosen_scale",
@@ -161,6 +165,18 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """
         self._chosen_scale.assign(scale)
         self.kernel.assign((codes * scale).reshape(self.kernel.shape))
+
+    def sums(self) -> Sums | None:
+        """What the layer sums in inference, a normalization folded in; None where unknown."""
+        step = self.table.step(self.input_format)
+        if step is None:
+            return None
+        bias = self._layer.bias if self._layer.use_bias else tf.zeros(())
+        found = Sums(self.current_scale() * step, bias)
+        if self.normalization is None:
+            return found
+        affine = self.table.normalization(self.normalization)
+        return None if affine is None else found.folded(*affine)
 
     def plain_scale(self) -> Any:
         """The scales of plain int8 for the kernel it was built for, as in `current_scale`."""
