@@ -2,6 +2,7 @@
 """Learnt formats of activation tensors, as tfmot quantizers."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from oaq_keras._keras import keras, tf, tfmot
 from oaq_keras.fake_quant import fake_quant_closed, fake_quant_open, round_straight_through
 from oaq_keras.format_table import CALIBRATION_STEPS, FormatTable, current_table
 from oaq_keras.formats import CODES, MIN_WIDTH
-from oaq_keras.kernel_rounding import as_averaged_codes, as_scaled_sums, is_wanted
+from oaq_keras.kernel_rounding import Sums, as_averaged_codes, as_scaled_sums, is_wanted
 
 DEFAULT_WIDTH = 127
 """Width at which training starts: 7 bits, where a c4 pair cannot saturate."""
@@ -42,8 +43,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         max_value: float | None = None,
         width: float = DEFAULT_WIDTH,
         table: FormatTable | None = None,
-        sums_of: str | None = None,
-        averages: bool = False,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         """Makes a quantizer.
 
@@ -53,9 +53,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           max_value: largest clip, 6.0 for a ReLU6.
           width: first width in codes, 15 to 255; the width of an open format is 255.
           table: formats to share with; by default those of the current scope.
-          sums_of: the layer of whose sums the tensor is made, if any: inference rounds as kernels
-            round these (`kernel_rounding`).
-          averages: whether the tensor holds averages of codes of this format; the same.
+          origin: what kernels compute the tensor from, so that inference rounds as they do
+            (`kernel_rounding`): {"sums_of": layer}, {"mean_of": format, "values": count}, or
+            {"averages": True} for averages of codes of this same format. By default unknown.
 
         Raises:
           ValueError: an unknown kind, or a width out of range.
@@ -69,8 +69,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.max_value = max_value
         self.first_width = float(width)
         self.table = table or current_table()
-        self.sums_of = sums_of
-        self.averages = averages
+        self.origin = dict(origin or {})
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Makes the format's variables on `layer`, or finds those of the same name."""
@@ -124,13 +123,14 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return fake_quant_closed(inputs, self._clip(weights), _width(weights))
 
     def _as_in_kernels(self, inputs: Any, weights: dict[str, Any]) -> Any:
-        if self.averages:
-            scale, zero_point = self._scale_and_zero_point(weights)
+        scale, zero_point = self._scale_and_zero_point(weights)
+        if "averages" in self.origin:
             return as_averaged_codes(inputs, scale, zero_point)
-        sums = self.table.sums(self.sums_of)
-        if sums is None:
-            return inputs
-        return as_scaled_sums(inputs, sums, self._scale_and_zero_point(weights)[0])
+        sums = self.table.sums(self.origin.get("sums_of"))
+        step = self.table.step(self.origin.get("mean_of"))
+        if step is not None:
+            sums = Sums(step / float(self.origin["values"]), tf.zeros(()))
+        return inputs if sums is None else as_scaled_sums(inputs, sums, scale)
 
     def _scale_and_zero_point(self, weights: dict[str, Any]) -> tuple[Any, Any]:
         if self.kind == "open":
@@ -193,8 +193,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "name": self.name,
             "max_value": self.max_value,
             "width": self.first_width,
-            "sums_of": self.sums_of,
-            "averages": self.averages,
+            "origin": self.origin,
         }
 
 

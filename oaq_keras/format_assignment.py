@@ -22,6 +22,7 @@ class Assignment:
         input's codes, or are fused into the next node.
       closed: closed formats -> largest clip (6.0 for ReLU6, else None).
       kernels: nodes with weights -> format of their input, None where it is not quantized.
+      tensors: all nodes -> format of their output, None where it has none.
       first: nodes with weights that read the model's input.
     """
 
@@ -30,6 +31,7 @@ class Assignment:
     formats: dict[str, str] = field(default_factory=dict)
     closed: dict[str, float | None] = field(default_factory=dict)
     kernels: dict[str, str | None] = field(default_factory=dict)
+    tensors: dict[str, str | None] = field(default_factory=dict)
     first: set[str] = field(default_factory=set)
 
 
@@ -82,6 +84,7 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
                 relus[node.name] = node.layer.get_config().get("max_value")
             else:
                 opened.add(node.name)
+    result.tensors = of_tensor
     return _resolve(result, classes, relus, opened)
 
 
@@ -117,9 +120,9 @@ def _resolve(
     result.formats = {node: classes.find(name) for node, name in result.formats.items()}
     for name in result.inputs:
         result.formats[name] = classes.find(name)
-    result.kernels = {
-        node: None if name is None else classes.find(name) for node, name in result.kernels.items()
-    }
+    for found in (result.kernels, result.tensors):
+        for node, tensor in found.items():
+            found[node] = None if tensor is None else classes.find(tensor)
     open_sets = {classes.find(name) for name in opened}
     limits_of: dict[str, list[float | None]] = {}
     for name, limit in relus.items():

@@ -7,12 +7,14 @@ each a small shift of the real value, so that one rounding behind it gives their
 - Biases are whole accumulator steps: a bias b is round(b / a) * a, with a the step of the sums.
 - Sums are scaled with two roundings, first to 2^-n of a code, with a / scale in [2^-(n+1), 2^-n)
   and n > 0, then half away from zero. What lies up to 2^-(n+1) of a code below a half goes up too.
+  FULLY_CONNECTED rounds once.
 - Averages are rounded as codes, half away from the code 0, and halves are frequent there.
 
 Training does without them: they are far below a code, and would cost operations. So does what is
 traced for a converter, which knows fake quantization alone.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,15 +51,17 @@ class Sums:
 
     Attributes:
       step: real value of one step of the accumulator, float32 [channels] or a scalar, >= 0.
-      bias: the real bias that is added, float32 [channels].
+      bias: the real bias that is added, float32 [channels] or a scalar.
+      twice: whether they are rounded twice.
     """
 
     step: Any
     bias: Any
+    twice: bool = True
 
     def folded(self, gain: Any, shift: Any) -> "Sums":
         """The sums of the layer with a normalization y = gain * x + shift folded into it."""
-        return Sums(self.step * tf.abs(gain), self.bias * gain + shift)
+        return Sums(self.step * tf.abs(gain), self.bias * gain + shift, self.twice)
 
 
 def as_scaled_sums(values: Any, sums: Sums, scale: Any) -> Any:
@@ -73,9 +77,11 @@ def as_scaled_sums(values: Any, sums: Sums, scale: Any) -> Any:
     """
     step = tf.where(sums.step > 0.0, sums.step, scale)
     rounding = (tf.round(sums.bias / step) - sums.bias / step) * step
-    exponent = tf.floor(tf.math.log(step / scale) / tf.math.log(2.0))
-    window = tf.where(exponent < -1.0, scale * tf.pow(2.0, exponent), 0.0)
     moved = values + tf.where(sums.step > 0.0, rounding, 0.0)
+    if not sums.twice:
+        return moved
+    exponent = tf.floor(tf.math.log(step / scale) / math.log(2.0))
+    window = tf.where(exponent < -1.0, scale * tf.pow(2.0, exponent), 0.0)
     return moved + tf.sign(moved) * tf.where(sums.step > 0.0, window, 0.0)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tfmot scheme: prepares a model's graph and gives every layer its QuantizeConfig."""
 
+import math
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
@@ -102,8 +103,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     assignment.closed.get(label),
                     options.width,
                     table,
-                    sums_of=_summing(graph, name, assignment),
-                    averages=rule.output == "average",
+                    origin=_origin(graph, name, assignment, prepared),
                 )
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
@@ -135,16 +135,24 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         }
 
 
-def _summing(graph: Graph, name: str, assignment: Assignment) -> str | None:
-    """The layer of whose sums a node's output is made, by layers that TFLite fuses into it."""
+def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> dict[str, Any]:
+    """What the kernel computes a node's output from, for `ActivationQuantizer.origin`."""
+    node = graph[name]
+    if rule_of(node.layer).output == "average":
+        return {"averages": True}
+    if isinstance(node.layer, keras.layers.GlobalAveragePooling2D):
+        sizes = prepared.get_layer(name).input_shape[1:-1]
+        source = assignment.tensors.get(node.inputs[0])
+        known = source is not None and None not in sizes
+        return {"mean_of": source, "values": math.prod(sizes)} if known else {}
     while name not in assignment.kernels:
         inputs = graph[name].inputs
-        if len(inputs) != 1 or inputs[0] not in assignment.quantized:
-            return None
-        name = inputs[0]
-        if name in assignment.formats:
-            return None
-    return name
+        if len(inputs) != 1 or inputs[0] in assignment.formats:
+            return {}
+        (name,) = inputs
+        if name not in assignment.quantized:
+            return {}
+    return {"sums_of": name}
 
 
 def _normalization(graph: Graph, name: str) -> str | None:

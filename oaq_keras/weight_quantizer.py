@@ -172,7 +172,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         if step is None:
             return None
         bias = self._layer.bias if self._layer.use_bias else tf.zeros(())
-        found = Sums(self.current_scale() * step, bias)
+        found = Sums(self.current_scale() * step, bias, twice=self.kind != "dense")
         if self.normalization is None:
             return found
         affine = self.table.normalization(self.normalization)

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from oaq_keras._keras import keras, tf
+from oaq_keras._keras import keras
 from oaq_keras.configs import QuantizeInput
 from oaq_keras.flatbuffer import (
-    constant,
     is_constant,
     is_int8,
     kind,
@@ -42,14 +41,11 @@ class Differences:
       name: of the layer in Keras.
       kind: the operator.
       counts: how many codes differ by how much.
-      once: share of the simulation's codes that are the file's exact sum, scaled and rounded once;
-        None for operators for which nobody computed it.
     """
 
     name: str
     kind: str
     counts: dict[int, int]
-    once: float | None = None
 
     @property
     def codes(self) -> int:
@@ -102,11 +98,7 @@ def compare_layers(
             write_model(parsed), [_codes(graph, i, values[sources[i]]) for i in fed], library
         )
         expected = _codes(graph, output, values[sources[output]])
-        once = _rounded_once(
-            parsed, graph, operator, _codes(graph, fed[0], values[sources[fed[0]]])
-        )
-        share = None if once is None else float(np.mean(once == expected))
-        yield Differences(sources[output], kind(parsed, operator), count(answers, expected), share)
+        yield Differences(sources[output], kind(parsed, operator), count(answers, expected))
 
 
 def _simulated(model: Any, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -159,29 +151,6 @@ def _codes(graph: Any, index: int, values: np.ndarray) -> np.ndarray:
     values = values.reshape(-1, *shape(graph, index)[1:])
     codes = np.rint(values / affine.scale[0].astype(np.float64)) + affine.zero_point[0]
     return np.clip(codes, -128, 127).astype(np.int8)
-
-
-def _rounded_once(parsed: Any, graph: Any, operator: Any, codes: np.ndarray) -> np.ndarray | None:
-    """What a plain convolution with a bias should write, in exact arithmetic."""
-    options = operator.builtinOptions
-    if kind(parsed, operator) != "CONV_2D" or options.dilationHFactor != 1:
-        return None
-    source, kernel, bias, output = (int(i) for i in [*operator.inputs, *operator.outputs])
-    weights = constant(parsed, graph, kernel).astype(float).transpose(1, 2, 3, 0)
-    if weights.shape[2] != codes.shape[3]:
-        return None
-    given, wanted = quantization(graph, source), quantization(graph, output)
-    scales = quantization(graph, kernel, weights.shape[3]).scale.astype(float)
-    sums = tf.nn.conv2d(
-        codes.astype(float) - given.zero_point[0],
-        weights,
-        [1, options.strideH, options.strideW, 1],
-        "SAME" if options.padding == 0 else "VALID",
-    ).numpy()
-    sums += constant(parsed, graph, bias)
-    real = sums * (given.scale[0].astype(float) * scales / wanted.scale[0].astype(float))
-    low = 0 if options.fusedActivationFunction else -128 - wanted.zero_point[0]
-    return np.clip(np.rint(np.maximum(real, low)) + wanted.zero_point[0], -128, 127)
 
 
 def _run(content: bytes, inputs: list[np.ndarray], library: str | None) -> np.ndarray:

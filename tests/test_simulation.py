@@ -25,22 +25,13 @@ KINDS = {
     *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX"),
 }
-SUMS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-LEAST_EQUAL = 0.998
-"""Of all codes of a real network, and of codes against sums that are rounded once."""
+LEAST_EQUAL = 0.9998
+"""Of a layer's codes, on the same inputs; 99.9997 % of ResNet8's were."""
 
-LEAST_EQUAL_LAYER = 0.995
-LEAST_EQUAL_SMALL = 0.99
-"""Of one layer's codes, in a real network and where a code is some hundred accumulator steps only:
-TFLite's kernels, and so ours, round twice, first to 2^-n of a code, and send what lies up to
-2^-(n+1) below a half to the other side."""
+LEAST_AGREEMENT = 0.995
+"""Of top-1 answers end to end; 99.9 % of ResNet8's, a tie between two classes the other one."""
 
-LEAST_AGREEMENT = 0.975
-"""Of top-1 answers end to end. The aim is 0.995; this network turns the few codes that differ by 1
-into other answers where two classes are close, and TFLite's own XNNPACK and reference kernels agree
-in 98.1 to 98.3 % of its answers."""
-
-FEW = 5
+FEW = 2
 """Codes that may differ in layers that write only hundreds of them."""
 
 
@@ -91,10 +82,7 @@ def test_layers_compute_what_keras_simulates(
         assert {each.kind for each in compared} >= KINDS
     for each in compared:
         assert each.largest <= 1, each
-        assert each.once is None or each.once >= LEAST_EQUAL, each
-        if each.kind in SUMS:
-            assert each.equal >= LEAST_EQUAL_SMALL, each
-    assert sum(each.once is not None for each in compared) >= 1
+        assert each.codes - each.counts[0] <= max(FEW, (1 - LEAST_EQUAL) * each.codes), each
 
 
 def answers_of(content: bytes, x: np.ndarray) -> np.ndarray:
@@ -120,15 +108,10 @@ def test_files_agree_with_keras_end_to_end(shared_data: Path, tmp_path: Path) ->
     expected = trained.predict(x, batch_size=100, verbose=0)
     answers = answers_of(content, x)
     print("probabilities in 1/256:", count(np.rint(answers * 256), np.rint(expected * 256)))
-    total = equal = 0
     for each in compare_layers(trained, content, x[:50]):
         print(each)
-        assert each.codes - each.counts[0] <= max(FEW, (1 - LEAST_EQUAL_LAYER) * each.codes), each
+        assert each.codes - each.counts[0] <= max(FEW, (1 - LEAST_EQUAL) * each.codes), each
         assert each.largest <= 1, each
-        assert each.once is None or each.once >= LEAST_EQUAL, each
-        total, equal = total + each.codes, equal + each.counts[0]
-    print(f"all layers: {equal / total:.4%} of {total} codes are equal")
-    assert equal / total >= LEAST_EQUAL
     agreement = np.mean(answers.argmax(-1) == expected.argmax(-1))
     print(f"top-1 agreement: {agreement:.2%}")
     assert agreement >= LEAST_AGREEMENT
