@@ -26,19 +26,27 @@ class Schedule(keras.callbacks.Callback):
     widths: they learn until the freezing.
     """
 
-    def __init__(self, learn_widths: float = 0.1, freeze: float = 0.7, ramp: float = 0.2) -> None:
+    def __init__(
+        self,
+        learn_widths: float = 0.1,
+        freeze: float = 0.7,
+        ramp: float = 0.2,
+        freeze_statistics: float = 1.0,
+    ) -> None:
         """Makes a schedule.
 
         Args:
           learn_widths: share of the training after which widths learn.
-          freeze: share after which formats and BatchNormalization statistics stay; 1 for never.
+          freeze: share after which formats stay; 1 for never.
           ramp: share at which the overflow regularization has its full weight.
+          freeze_statistics: share after which BatchNormalization statistics stay; 1 for never.
+            Batches too small for statistics gain by it, others lose.
 
         Raises:
           ValueError: a share out of 0..1, or freezing before learning.
         """
         super().__init__()
-        self.phases = Phases(learn_widths, freeze, ramp)
+        self.phases = Phases(learn_widths, freeze, ramp, freeze_statistics)
         self._epoch = self._seen = 0
         self._steps: int | None = None
         self._warm = False
@@ -52,8 +60,8 @@ class Schedule(keras.callbacks.Callback):
         self._last = None
         if self._steps is None and self._epochs() == 1:
             warnings.warn(
-                "fit() cannot know how many steps its data has, so formats and BatchNormalization "
-                "statistics will not be frozen. Give steps_per_epoch, or more than one epoch.",
+                "fit() cannot know how many steps its data has, so formats will not be frozen. "
+                "Give steps_per_epoch, or more than one epoch.",
                 stacklevel=2,
             )
 
@@ -70,7 +78,8 @@ class Schedule(keras.callbacks.Callback):
         progress = self._progress(batch)
         phases = self.phases
         ramp = round(_RAMP_STEPS * phases.ramp_at(progress))
-        now = (progress >= phases.learn_widths, progress >= phases.freeze, ramp)
+        shares = (phases.learn_widths, phases.freeze, phases.freeze_statistics)
+        now = (*(progress >= share for share in shares), ramp)
         if now != self._last:
             self._last = now
             self._move(progress)

@@ -35,7 +35,7 @@ class ScheduleState:
 
     @property
     def frozen(self) -> Any:
-        """1.0 where formats and BatchNormalization statistics stay as they are."""
+        """1.0 where formats stay as they are."""
         return self.variable[_FROZEN]
 
     @property
@@ -58,14 +58,13 @@ class FormatTable:
 
     Attributes:
       observing: while True, quantizers called eagerly calibrate outside training too.
-      frozen: whether training is traced with BatchNormalization's moving statistics; follows
-        `ScheduleState.frozen`, which a trace cannot read.
+      statistics_frozen: whether training is traced with BatchNormalization's moving statistics.
     """
 
     def __init__(self) -> None:
         """Makes an empty table."""
         self.observing = False
-        self.frozen = False
+        self.statistics_frozen = False
         self._variables: dict[str, dict[str, Any]] = {}
         self._widths: dict[str, Callable[[], Any]] = {}
         self._schedule: ScheduleState | None = None

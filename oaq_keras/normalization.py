@@ -16,7 +16,7 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
     """
 
     table: FormatTable | None = None
-    """Whose `frozen` it follows; that of the scope it was made in, or the one it was given."""
+    """Whose `statistics_frozen` it follows; that of the scope it was made in, or the one it was given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Takes what BatchNormalization takes."""
@@ -39,5 +39,5 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """Normalizes the last axis of float32 [batch, ..., channels]."""
-        frozen = self.table is not None and self.table.frozen
+        frozen = self.table is not None and self.table.statistics_frozen
         return super().call(inputs, training=False if frozen else training)

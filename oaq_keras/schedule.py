@@ -21,14 +21,16 @@ class Phases:
 
     Attributes:
       learn_widths: from here on widths are trained; before, clips and weights alone.
-      freeze: from here on formats and BatchNormalization statistics stay as they are, so that
-        weights settle on what the converter will fold.
+      freeze: from here on formats stay as they are, so that weights settle on them.
+      freeze_statistics: from here on BatchNormalization statistics stay too, and training
+        normalizes with what the converter will fold; 1 for never.
       ramp: here the overflow regularization reaches its full weight, rising from 0.
     """
 
     learn_widths: float = 0.1
     freeze: float = 0.7
     ramp: float = 0.2
+    freeze_statistics: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuses shares that are not in order.
@@ -71,33 +73,33 @@ def set_progress(
     phases = phases or Phases()
     learns = phases.learn_widths <= progress or warm
     frozen = progress >= phases.freeze
+    still = phases.freeze_statistics <= progress and phases.freeze_statistics < 1.0
     changed = False
     for table in _tables(model):
         state = table.schedule()
         before = state.variable.numpy()
-        changed |= table.frozen != frozen
+        changed |= table.statistics_frozen != still
         state.assign(
             learns and not frozen, frozen, 1.0 if warm else phases.ramp_at(progress), progress
         )
         if (before[:2] != state.variable.numpy()[:2]).any():
             table.hold()
-        table.frozen = frozen
+        table.statistics_frozen = still
     return changed
 
 
-def freeze(model: Any) -> None:
-    """Freezes formats and BatchNormalization statistics, for training loops of one's own.
-
-    `fit` does it by itself. A training step inside a `tf.function` sees that formats are frozen,
-    but normalizes as it did when it was traced: make it anew after this call.
+def freeze(model: Any, statistics: bool = False) -> None:
+    """Freezes formats, for training loops of one's own; `fit` does it by itself.
 
     Args:
       model: a model from `quantize`.
+      statistics: freeze those of BatchNormalization too. A training step inside a `tf.function`
+        normalizes as it did when it was traced: make it anew after this call.
 
     Raises:
       UnsupportedError: not a quantized model.
     """
-    set_progress(model, 1.0)
+    set_progress(model, 1.0, Phases(freeze_statistics=0.0 if statistics else 1.0))
 
 
 def thaw(model: Any) -> None:

@@ -119,11 +119,11 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         fast = training and self.accumulator_bits == _WIDEST
         flat = self._flat(inputs)
         scale = self.scale(flat, _TRAINING_PASSES if fast else _GUARD_PASSES)
-        if training:
+        if not training:
+            scale = self._chosen_or(scale, flat)
+        elif self._chosen_scale is not None:
             # Weights move on from what was chosen for them, and evaluation with the training.
             self._chosen_scale.assign(tf.zeros_like(self._chosen_scale))
-        else:
-            scale = self._chosen_or(scale, flat)
         if self.kind != "depthwise":
             return fake_quant_weights(inputs, scale)
         # The converter knows depthwise weights by this shape, with the channels last.
