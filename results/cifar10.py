@@ -28,9 +28,9 @@ from oaq_keras.certification import certify
 from oaq_keras.layouts import NEVER_DRAINED
 from results.rows import find_row, kept_row
 
-EPOCHS = {"resnet8": 6, "resnet20": 4}
+EPOCHS = 4
 BATCH = 64
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-4
 MODELS = {"resnet8": "mlperftiny_resnet8_cifar10.h5", "resnet20": "akamaster_resnet20_cifar10.h5"}
 SEEDS = {"resnet8": 5, "resnet20": 2}
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -140,7 +140,7 @@ def settings_of(network: str, method: Method, seed: int) -> dict[str, Any]:
         "label": method.label,
         "options": method.options,
         "seed": seed,
-        "epochs": EPOCHS[network],
+        "epochs": EPOCHS,
         "batch": BATCH,
         "learning_rate": LEARNING_RATE,
     }
