@@ -28,7 +28,7 @@ from oaq_keras.certification import certify
 from oaq_keras.layouts import NEVER_DRAINED
 from results.rows import find_row, kept_row
 
-EPOCHS = 4
+EPOCHS = 3
 BATCH = 64
 LEARNING_RATE = 3e-4
 MODELS = {"resnet8": "mlperftiny_resnet8_cifar10.h5", "resnet20": "akamaster_resnet20_cifar10.h5"}
