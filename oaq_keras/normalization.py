@@ -16,7 +16,7 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
     """
 
     table: FormatTable | None = None
-    """Whose `statistics_frozen` it follows; that of the scope it was made in, or the one it was given."""
+    """Whose `statistics_frozen` it follows: that of the scope it was made in, or the one given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Takes what BatchNormalization takes."""

@@ -101,13 +101,20 @@ def quantize(
     if distillation is not None:
         distillation = replace(distillation, teacher=distillation.teacher or model)
         distillation.check(model)
-    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    wrapped = tfmot.quantization.keras.quantize_apply(
-        annotated, OverflowAwareQuantizeScheme(options)
-    )
-    quantized = QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
+    quantized = apply_scheme(model, OverflowAwareQuantizeScheme(options))
     quantized.distillation = distillation
     return quantized
+
+
+def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedModel:
+    """The quantized model of a tf_keras model that `quantize` takes, by a scheme of one's own.
+
+    Raises:
+      UnsupportedError: a layer that cannot be quantized; the message names it.
+    """
+    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
+    wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    return QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
 
 
 def _as_given(outputs: list[Any]) -> Any:

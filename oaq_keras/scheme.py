@@ -25,13 +25,32 @@ class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
     ```
     """
 
-    def __init__(self, options: Options | None = None) -> None:
-        """Makes a scheme for one model."""
+    def __init__(
+        self,
+        options: Options | None = None,
+        weight_quantizer: type[WeightQuantizer] | None = None,
+        activation_quantizer: type[ActivationQuantizer] = ActivationQuantizer,
+    ) -> None:
+        """Makes a scheme for one model.
+
+        Args:
+          options: as for `quantize`.
+          weight_quantizer: class that quantizes kernels, for methods of one's own; by default that
+            of the options' policy.
+          activation_quantizer: class that quantizes activations.
+        """
         self.options = options or Options()
+        paper = self.options.policy == "paper"
+        self.weight_quantizer = weight_quantizer or (
+            PaperWeightQuantizer if paper else WeightQuantizer
+        )
+        self.activation_quantizer = activation_quantizer
 
     def get_layout_transformer(self) -> "OverflowAwareLayoutTransform":
         """The transform that sees the whole model."""
-        return OverflowAwareLayoutTransform(self.options)
+        return OverflowAwareLayoutTransform(
+            self.options, self.weight_quantizer, self.activation_quantizer
+        )
 
     def get_quantize_registry(self) -> OverflowAwareQuantizeRegistry:
         """Configs for layers seen alone."""
@@ -41,9 +60,16 @@ class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
 class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransform):
     """Brings the graph into the shape that TFLite runs and decides every tensor's format."""
 
-    def __init__(self, options: Options) -> None:
-        """Makes a transform."""
+    def __init__(
+        self,
+        options: Options,
+        weight_quantizer: type[WeightQuantizer],
+        activation_quantizer: type[ActivationQuantizer],
+    ) -> None:
+        """Makes a transform; arguments as for the scheme."""
         self.options = options
+        self.weight_quantizer = weight_quantizer
+        self.activation_quantizer = activation_quantizer
 
     def apply(self, model: Any, layer_quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Returns the prepared model and the QuantizeConfig of each of its layers.
@@ -81,8 +107,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             options = self.options.of_layer(name.removesuffix(ACTIVATION_SUFFIX))
             weights = output = None
             if name in assignment.kernels:
-                kind = PaperWeightQuantizer if options.policy == "paper" else WeightQuantizer
-                weights = kind(
+                weights = self.weight_quantizer(
                     kind=rule.kind or "conv",
                     depth=self._depth(name, assignment),
                     accumulator_bits=options.accumulator_bits,
@@ -97,7 +122,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 )
             if name in assignment.formats:
                 label = assignment.formats[name]
-                output = ActivationQuantizer(
+                output = self.activation_quantizer(
                     "closed" if label in assignment.closed else "open",
                     label,
                     assignment.closed.get(label),

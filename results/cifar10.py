@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: T201, a command
+
 """CIFAR-10: what quantization costs ResNet8 and ResNet20, stock and ours with the same budget.
 
     python -m results.cifar10 --data ../shared/data [--only resnet8] [--seconds 3600]
 
 Every row is a float network from `models/`, quantized, trained by a recipe that all share,
-converted, and read off the .tflite file on the 5,000 test images. Rows are kept in build/results/rows, so a
-run that was cut short goes on; `--table` prints those that there are.
+converted, and read off the .tflite file on the 5,000 test images. Rows are kept in
+build/results/rows, so a run that was cut short goes on; `--table` prints those that there are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaq_keras.certification import certify
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.layouts import NEVER_DRAINED
-from results.rows import find_row, kept_row
+from results.rows import find_row, kept_row, write_table
 
 EPOCHS = 3
 BATCH = 64
+PAGE = "docs/results.md"
 LEARNING_RATE = 3e-4
 MODELS = {"resnet8": "mlperftiny_resnet8_cifar10.h5", "resnet20": "akamaster_resnet20_cifar10.h5"}
 SEEDS = {"resnet8": 5, "resnet20": 2}
@@ -86,10 +89,25 @@ def main() -> int:
     Returns:
       The exit code.
     """
-    options = parse()
+    options = parse(__doc__)
+    missing = fill([(*row, quantized) for row in wanted(options.only)], options)
+    print(table())
+    if options.write:
+        write_table(PAGE, "cifar10", table())
+    if missing:
+        print(f"{missing} rows are missing; run again to go on.")
+    return 0
+
+
+def fill(rows: list[tuple[dict[str, Any], Method, Any]], options: argparse.Namespace) -> int:
+    """Makes the rows that are not kept yet, of settings, method, and what makes its file.
+
+    Returns:
+      How many are still missing.
+    """
     started = time.monotonic()
     missing = 0
-    for settings, method in wanted(options.only):
+    for settings, method, make in rows:
         if find_row(settings) is not None:
             continue
         if options.table or time.monotonic() - started > options.seconds:
@@ -97,21 +115,22 @@ def main() -> int:
             continue
         print(f"{settings['network']}, {method.label}, seed {settings['seed']} ...", flush=True)
         begun = time.monotonic()
-        row = kept_row(settings, lambda s=settings, m=method: figures(options.data, s, m))
+        row = kept_row(
+            settings,
+            lambda s=settings, m=method, f=make or quantized: figures(options.data, s, m, f),
+        )
         print(f"  {100 * row['top1']:.2f} % in {time.monotonic() - begun:.0f} s", flush=True)
-    print(table())
-    if missing:
-        print(f"{missing} rows are missing; run again to go on.")
-    return 0
+    return missing
 
 
-def parse() -> argparse.Namespace:
+def parse(description: str | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", default="", help="rows whose network or label hold this")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start none after")
     parser.add_argument("--table", action="store_true", help="print what there is")
+    parser.add_argument("--write", action="store_true", help="put the table into its page in docs/")
     given = parser.parse_args()
     if not given.table and not (given.data / "cifar10_filtered.npz").is_file():
         parser.error(f"--data {given.data}: no cifar10_filtered.npz in it")
@@ -146,25 +165,46 @@ def settings_of(network: str, method: Method, seed: int) -> dict[str, Any]:
     }
 
 
-def figures(folder: Path, settings: dict[str, Any], method: Method) -> dict[str, Any]:
-    """Trains one network and reads its figures off the .tflite file."""
+def figures(
+    folder: Path,
+    settings: dict[str, Any],
+    method: Method,
+    make: Callable[[Any, Data, dict[str, Any], Method], bytes],
+) -> dict[str, Any]:
+    """Makes one network's .tflite file and reads its figures off it."""
     import tf_keras as keras
 
     started = time.monotonic()
     keras.utils.set_random_seed(settings["seed"])
     data = load_data(folder, settings["network"])
     model = keras.models.load_model(folder / "models" / MODELS[settings["network"]], compile=False)
-    content = quantized(model, data, settings, method)
+    content = make(model, data, settings, method)
     right = answers_of(content, data.x_test) == data.y_test
-    certificate = certify(content, depth=int(method.options.get("depth", 16)))
-    summary = certificate.summary()
     return {
         "top1": float(right.mean()),
         "right": np.packbits(right).tobytes().hex(),
         "bytes": len(content),
         "seconds": round(time.monotonic() - started),
-        "proven_share": summary.proven_after_first,
-        "never_drained_share": summary.never_drained_after_first,
+        **proofs(content, int(method.options.get("depth", 16))),
+    }
+
+
+def proofs(content: bytes, depth: int) -> dict[str, Any]:
+    """What is proven of a file's sums behind the first layer, at `depth`, at 16 and never drained.
+
+    Nothing, None, for float files. `can_overflow` names layers of which a lane can overflow where
+    it is never drained.
+    """
+    try:
+        whole = certify(content, depth=NEVER_DRAINED, first_layer_depth=NEVER_DRAINED)
+    except UnsupportedError:
+        shares = ("proven_share", "proven_share_16", "never_drained_share")
+        return {**dict.fromkeys(shares), "can_overflow": []}
+    return {
+        "proven_share": certify(content, depth=depth).summary().proven_after_first,
+        "proven_share_16": certify(content, depth=16).summary().proven_after_first,
+        "never_drained_share": whole.summary().never_drained_after_first,
+        "can_overflow": [layer.name for layer in whole.layers if not layer.proven],
     }
 
 
@@ -202,7 +242,13 @@ def quantized(model: Any, data: Data, settings: dict[str, Any], method: Method) 
     return bytes(oaq_keras.convert(trained, ops="builtin"))
 
 
-def fit(model: Any, data: Data, settings: dict[str, Any], last: str | None) -> Any:
+def fit(
+    model: Any,
+    data: Data,
+    settings: dict[str, Any],
+    last: str | None,
+    callbacks: list[Any] | None = None,
+) -> Any:
     """The recipe of all rows: Adam, its rate decaying to zero, images flipped and shifted."""
     import tensorflow as tf
     import tf_keras as keras
@@ -223,7 +269,12 @@ def fit(model: Any, data: Data, settings: dict[str, Any], last: str | None) -> A
 
     batches = tf.data.Dataset.from_tensor_slices((data.x_train, data.y_train))
     batches = batches.shuffle(len(data.x_train), seed=settings["seed"]).batch(settings["batch"])
-    model.fit(batches.map(flip_and_shift).prefetch(2), epochs=settings["epochs"], verbose=2)
+    model.fit(
+        batches.map(flip_and_shift).prefetch(2),
+        epochs=settings["epochs"],
+        verbose=2,
+        callbacks=callbacks,
+    )
     return model
 
 
@@ -253,9 +304,9 @@ def table() -> str:
         "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for network, seeds in SEEDS.items():
-        stock = _rows(network, METHODS[0], seeds)
+        stock = rows_of(network, METHODS[0], seeds)
         for method in METHODS:
-            rows = _rows(network, method, seeds)
+            rows = rows_of(network, method, seeds)
             if network not in method.networks or not rows:
                 continue
             shared = sorted(set(rows) & set(stock))
@@ -303,7 +354,8 @@ def _right(row: dict[str, Any]) -> NDArray[np.float64]:
     return bits.astype(np.float64)
 
 
-def _rows(network: str, method: Method, seeds: int) -> dict[int, dict[str, Any]]:
+def rows_of(network: str, method: Method, seeds: int) -> dict[int, dict[str, Any]]:
+    """The rows that are kept, by seed."""
     rows = {seed: find_row(settings_of(network, method, seed)) for seed in range(1, seeds + 1)}
     return {seed: row for seed, row in rows.items() if row is not None}
 

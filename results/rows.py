@@ -54,3 +54,20 @@ def kept_row(
         json.dump(row, file, indent=1)
     Path(file.name).replace(row_path(settings, folder))
     return row
+
+
+def write_table(page: str, name: str, text: str) -> None:
+    """Puts a text between the lines `<!-- name -->` and `<!-- end name -->` of a page.
+
+    Raises:
+      ValueError: the page lacks these lines.
+    """
+    path = Path(page)
+    begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(
+            f"{page} has no lines {begin.strip()!r} and {end!r} to put the table between."
+        )
+    path.write_text(f"{before}{begin}\n{text}\n\n{end}{after}")

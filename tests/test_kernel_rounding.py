@@ -33,7 +33,9 @@ def scaled_by_kernel(sums: np.ndarray, factor: float) -> np.ndarray:
     return np.sign(high + half) * (np.abs(high + half) // 2**shift)
 
 
-@pytest.mark.parametrize("factor", [0.371284, 0.512343, 0.113737, 0.0625003, 0.0317171, 0.000931, 1.317])
+@pytest.mark.parametrize(
+    "factor", [0.371284, 0.512343, 0.113737, 0.0625003, 0.0317171, 0.000931, 1.317]
+)
 @pytest.mark.parametrize("bias", [0.0, 0.031])
 def test_sums_round_as_kernels_do(factor: float, bias: float) -> None:
     random = np.random.default_rng(1)
@@ -51,12 +53,14 @@ def test_sums_round_as_kernels_do(factor: float, bias: float) -> None:
 def test_what_is_rounded_once_has_no_window() -> None:
     once = as_scaled_sums(tf.constant([0.49]), Sums(0.1, 0.0, twice=False), 1.0)
     twice = as_scaled_sums(tf.constant([0.49]), Sums(0.1, 0.0), 1.0)
-    assert once.numpy() == pytest.approx([0.49]) and twice.numpy() == pytest.approx([0.5525])
+    assert once.numpy() == pytest.approx([0.49])
+    assert twice.numpy() == pytest.approx([0.5525])
 
 
 def test_a_channel_without_weights_stays() -> None:
     found = as_scaled_sums(tf.constant([[0.3, 0.3]]), Sums(tf.constant([0.0, 0.1]), 0.0), 1.0)
-    assert found.numpy()[0, 0] == np.float32(0.3) and np.isfinite(found).all()
+    assert found.numpy()[0, 0] == np.float32(0.3)
+    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("zero_point", [-128, -3, 0, 5])
