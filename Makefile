@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm results sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -145,7 +145,12 @@ bench-arm: arm-build $(LIBRARY) ## what ARM kernels should reach, by models of c
 DATA ?= ../shared/data
 
 results: $(READY) $(LIBRARY) ## what networks answer after quantization, as tables; kept in build/results, hours the first time
-	@$(RUN) -m results.post_training --data "$(DATA)" --keep build/results
+	@$(RUN) -m results.cifar10 --data "$(DATA)" --write
+	@$(RUN) -m results.recertify --data "$(DATA)" --write
+	@$(RUN) -m results.post_training --data "$(DATA)" --keep build/results --write
+
+methods: $(READY) $(LIBRARY) ## ours beside other methods, as the table of docs/methods.md; kept, an hour or two the first time
+	@$(RUN) -m results.methods --data "$(DATA)" --write
 
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage

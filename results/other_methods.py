@@ -114,4 +114,4 @@ class WholeSumWeights(WeightQuantizer):
         return inflation * guard
 
     def _most(self) -> float:
-        return (2 ** (self.accumulator_bits - 1) - 1) * 2.0**-_ACTIVATION_BITS
+        return float((2 ** (self.accumulator_bits - 1) - 1) // 2**_ACTIVATION_BITS)

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 import oaq_keras
 from results import imagenet
+from results.rows import write_table
 from results.score import Score, answers, score
 
+PAGE = "docs/results.md"
 _NETWORKS = {"MobileNetV2": imagenet.mobilenet_v2, "MobileNetV1-0.25": imagenet.mobilenet_v1}
 
 
@@ -86,11 +88,11 @@ def measure(
     return found
 
 
-def table(rows: dict[str, Score]) -> str:
+def table(network: str, rows: dict[str, Score]) -> str:
     """A Markdown table."""
     stock = rows["stock int8"].divergence
     lines = [
-        "|  | mean KL | by stock's | top-1 | change from float |",
+        f"| {network} | mean KL | by stock's | top-1 | change from float |",
         "| --- | --: | --: | --: | --: |",
     ]
     for name, row in rows.items():
@@ -107,14 +109,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with images and models")
     parser.add_argument("--keep", type=Path, required=True, help="folder for finished rows")
     parser.add_argument("--images", type=int, help="so many images alone, one crop each: a trial")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE}")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     calibration = imagenet.scaled(imagenet.calibration_images(given.data))
     images = imagenet.images_to_answer(given.data, given.images)
     keep = given.keep if given.images is None else given.keep / f"trial of {given.images}"
+    tables = []
     for name, build in _NETWORKS.items():
         rows = measure(name, build(given.data), calibration, images, keep)
-        logging.info("\n%s\n\n%s", name, table(rows))
+        tables.append(table(name, rows))
+        logging.info("\n%s", tables[-1])
+    if given.write:
+        write_table(PAGE, "imagenet", "\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import cifar10, rows
+from results import cifar10, methods, post_training, recertify, rows
 
 
 def test_a_row_is_made_once(tmp_path: Path) -> None:
@@ -55,3 +55,38 @@ def test_every_row_has_settings_of_its_own() -> None:
     assert len(set(paths)) == len(paths) > 20
     seeds = [settings["seed"] for settings, _ in cifar10.wanted("resnet8")]
     assert set(seeds) == {1, 2, 3, 4, 5}
+
+
+def test_tables_go_between_their_lines(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- end a -->\nafter\n")
+    rows.write_table(str(page), "a", "new")
+    assert page.read_text() == "before\n<!-- a -->\n\nnew\n\n<!-- end a -->\nafter\n"
+    rows.write_table(str(page), "a", "newer")
+    assert "newer" in page.read_text()
+    with pytest.raises(ValueError, match="no lines '<!-- b -->'"):
+        rows.write_table(str(page), "b", "new")
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        (cifar10.PAGE, "cifar10"),
+        (recertify.PAGE, "recertify"),
+        (post_training.PAGE, "imagenet"),
+        (methods.PAGE, "methods"),
+    ],
+)
+def test_pages_have_room_for_the_tables(page: str, name: str, tmp_path: Path) -> None:
+    copy = tmp_path / "page.md"
+    copy.write_text((Path(__file__).parents[1] / page).read_text())
+    rows.write_table(str(copy), name, "figures")
+    assert "\nfigures\n" in copy.read_text()
+
+
+def test_methods_have_settings_of_their_own_and_share_those_of_cifar10() -> None:
+    labels = [method.label for method, _ in methods.ROWS]
+    assert len(set(labels)) == len(labels)
+    shared = [method for method, make in methods.ROWS if make is None]
+    assert shared
+    assert all(method in cifar10.METHODS for method in shared)
