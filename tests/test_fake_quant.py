@@ -24,6 +24,9 @@ def test_closed_format_has_width_plus_one_codes_from_zero_to_clip(width: int, cl
     np.testing.assert_array_equal(np.rint(np.minimum(x, clip) * width / clip - codes), 0)
 
 
+IMAGES = 6
+
+
 def _gradients(x: np.ndarray, clip: float, width: float, upstream: np.ndarray) -> list[np.ndarray]:
     variables = [tf.Variable(x), tf.Variable(clip), tf.Variable(width)]
     with tf.GradientTape() as tape:
@@ -32,8 +35,9 @@ def _gradients(x: np.ndarray, clip: float, width: float, upstream: np.ndarray) -
 
 
 def test_closed_format_has_lsq_gradients() -> None:
-    x = np.array([0.0, 0.3137, 0.5021, 0.9282, 1.4], np.float32)
-    upstream = np.array([1.0, -2.0, 0.5, 3.0, 0.7], np.float32)
+    # Images are alike, so that those which are looked at stand for all.
+    x = np.tile(np.array([0.0, 0.3137, 0.5021, 0.9282, 1.4], np.float32), (IMAGES, 1))
+    upstream = np.tile(np.array([1.0, -2.0, 0.5, 3.0, 0.7], np.float32), (IMAGES, 1))
     clip, width = 1.0, 100.0
     step = clip / width
     inside = x <= clip
@@ -45,6 +49,16 @@ def test_closed_format_has_lsq_gradients() -> None:
     np.testing.assert_array_equal(dx, upstream * inside)
     np.testing.assert_allclose(dclip, normal * (above + dstep / width), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(dwidth, normal * dstep * -step / width, rtol=1e-3, atol=1e-8)
+
+
+def test_a_part_of_the_batch_tells_what_rounding_does() -> None:
+    x = np.random.default_rng(1).uniform(0, 1, (8, 5)).astype(np.float32)
+    upstream = np.ones_like(x)
+    first = _gradients(x, 1.0, 100.0, upstream)
+    x[2:] = np.float32(0.5)
+    second = _gradients(x, 1.0, 100.0, upstream)
+    assert first[1:] == second[1:]
+    assert first[2] != 0.0
 
 
 @pytest.mark.parametrize("per_channel", [True, False])
