@@ -74,6 +74,7 @@ def test_tables_go_between_their_lines(tmp_path: Path) -> None:
         (cifar10.PAGE, "cifar10"),
         (recertify.PAGE, "recertify"),
         (post_training.PAGE, "imagenet"),
+        ("docs/results.md", "step"),
         (methods.PAGE, "methods"),
     ],
 )
