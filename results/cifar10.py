@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from oaq_keras.certification import certify
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.layouts import NEVER_DRAINED
+from oaq_keras.tables import short_name
 from results.rows import find_row, kept_row, write_table
 
 EPOCHS = 3
@@ -204,7 +205,7 @@ def proofs(content: bytes, depth: int) -> dict[str, Any]:
         "proven_share": certify(content, depth=depth).summary().proven_after_first,
         "proven_share_16": certify(content, depth=16).summary().proven_after_first,
         "never_drained_share": whole.summary().never_drained_after_first,
-        "can_overflow": [layer.name for layer in whole.layers if not layer.proven],
+        "can_overflow": [short_name(layer.name) for layer in whole.layers if not layer.proven],
     }
 
 

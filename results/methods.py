@@ -174,7 +174,20 @@ def table(network: str) -> str:
             shares = [row[share] for row in rows.values()]
             cells.append("" if None in shares else f"{100 * np.mean(shares):.1f} %")
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _where_paper_overflows(network)]).rstrip()
+
+
+def _where_paper_overflows(network: str) -> str:
+    """What the checker says of the file that followed observed overflow."""
+    method = ROWS[-1][0]
+    rows = cifar10.rows_of(network, method, SEEDS)
+    if not rows:
+        return ""
+    layers = next(iter(rows.values()))["can_overflow"]
+    return (
+        f"Never drained, {method.label} leaves {len(layers)} layers in which an input can make a "
+        f"lane overflow: {', '.join(layers) or 'none'}."
+    )
 
 
 if __name__ == "__main__":
