@@ -15,7 +15,6 @@ from typing import Any
 from oaq_keras._keras import tf
 from oaq_keras.formats import CODES, closed_fake_quant_range
 
-
 _SHARE = 4
 """One in so many images tells what rounding does to a format."""
 

@@ -81,7 +81,7 @@ def test_answers_stay_closer_than_by_calibration_alone(model: Any) -> None:
         float(np.square(answers(oaq_keras.convert(each), new) - wanted).mean())
         for each in (plain, fitted)
     ]
-    assert lost[1] < 0.5 * lost[0]
+    assert lost[1] < 0.6 * lost[0]
     np.testing.assert_array_equal(model.predict(new, verbose=0), wanted)
 
 

@@ -35,7 +35,7 @@ FEW = 2
 """Codes that may differ in layers that write only hundreds of them."""
 
 
-def other_network() -> Any:
+def other_network(keras: Any) -> Any:
     """Kinds of layers that the mixed network lacks."""
     layers = keras.layers
     inputs = keras.Input((12, 12, 3))
@@ -47,11 +47,6 @@ def other_network() -> Any:
     x = layers.GlobalMaxPooling2D()(layers.SpatialDropout2D(0.1)(x))
     x = layers.Reshape((2, 4))(x)
     return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)), name="other")
-
-
-@pytest.fixture(autouse=True)
-def _weights() -> None:
-    keras.utils.set_random_seed(3)
 
 
 def quantized(network: Any, **options: Any) -> Any:
@@ -69,13 +64,29 @@ def kernels(request: pytest.FixtureRequest) -> str | None:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("make", [mixed_network, sequential_network, None])
-@pytest.mark.parametrize("options", [{}, {"width": 203, "depth": 4}, {"policy": "paper"}])
+CASES = [
+    (mixed_network, {}),
+    (mixed_network, {"width": 203, "depth": 4}),
+    (mixed_network, {"policy": "paper"}),
+    (sequential_network, {"width": 203, "depth": 4}),
+    (other_network, {}),
+    (other_network, {"width": 203, "depth": 4}),
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}")
+def case(request: pytest.FixtureRequest) -> tuple[Any, Any, bytes]:
+    """What makes a network, the network quantized, and its file."""
+    make, options = request.param
+    keras.utils.set_random_seed(3)
+    model = quantized(make(keras), **options)
+    return make, model, oaq_keras.convert(model, ops="builtin")
+
+
 def test_layers_compute_what_keras_simulates(
-    make: Any, options: dict[str, Any], kernels: str | None
+    case: tuple[Any, Any, bytes], kernels: str | None
 ) -> None:
-    model = quantized(make(keras) if make else other_network(), **options)
-    content = oaq_keras.convert(model, ops="builtin")
+    make, model, content = case
     compared = list(compare_layers(model, content, images(64, seed=5), kernels))
     print(*compared, sep="\n")
     if make is mixed_network:
