@@ -31,7 +31,7 @@ _FEW = 32
 """Scales to try, as shares of those of plain inflation; more for few products, whose error is a
 matter of luck."""
 
-_DAMPING = 0.1
+_DAMPING = 1.0
 _SWEEPS = 3
 _AT_ONCE = 64
 _MARGIN = 1.0005

@@ -19,7 +19,9 @@ def moments_of(rng: np.random.Generator, *shape: int) -> Array:
     products = shape[-1]
     inputs = rng.normal(size=(*shape[:-1], 3 * products, products))
     inputs += 2.0 * rng.normal(size=(*shape[:-1], 3 * products, 1))
-    return damped(inputs.swapaxes(-1, -2) @ inputs / (3 * products))
+    moments = inputs.swapaxes(-1, -2) @ inputs / (3 * products)
+    power = np.trace(moments, axis1=-2, axis2=-1)[..., None, None] / products
+    return moments + 0.1 * power * np.eye(products)
 
 
 def layer(seed: int, channels: int, products: int) -> tuple[Array, Array, Array]:
