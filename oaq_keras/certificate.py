@@ -20,6 +20,8 @@ from oaq_keras.tables import format_table, short_name
 FORMAT = "oaq-certificate"
 VERSION = 1
 METADATA = "oaq_certificate"
+POLICY_METADATA = "oaq_policy"
+"""Name of the metadata in which a file says that it was trained without a proof."""
 POLICIES = ("proven", "paper")
 TARGETS = ("c8", "c4", "channel")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from oaq_keras._keras import tf
 from oaq_keras.canonical import ACTIVATION_SUFFIX
-from oaq_keras.certificate import TARGETS
+from oaq_keras.certificate import POLICY_METADATA, TARGETS
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.finish import finish
@@ -23,9 +23,6 @@ from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.tflite_layers import exporting
 from oaq_keras.trained import format_tables, weight_quantizers
-
-POLICY_METADATA = "oaq_policy"
-"""Name of the metadata in which a file says that it was trained without a proof."""
 
 _PAPER_NOTE = (
     "policy paper: alpha followed the overflow observed in training batches (arXiv 2005.13297). "
@@ -62,7 +59,8 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
     with foldable(model), exporting():
         exported = _to_tflite(model)
     depth, first_layer_depth = _depths(quantizers)
-    accumulator_bits = min(quantizer.accumulator_bits for quantizer in quantizers)
+    # What fits fewer bits fits these.
+    accumulator_bits = max(quantizer.accumulator_bits for quantizer in quantizers)
     if any(isinstance(quantizer, PaperWeightQuantizer) for quantizer in quantizers):
         return _without_certificate(exported, ops, accumulator_bits)
     target = _target(quantizers)

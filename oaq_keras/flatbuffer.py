@@ -282,6 +282,11 @@ def set_metadata(model: Model, name: str, data: bytes) -> None:
     model.buffers[entry.buffer].data = np.frombuffer(data, np.uint8)
 
 
+def remove_metadata(model: Model, name: str) -> None:
+    """Remove the metadata called `name` where there is any."""
+    model.metadata = [entry for entry in model.metadata if text(entry.name) != name]
+
+
 def _entries(given: Any, field: str) -> Any:
     value = None if given is None else getattr(given, field)
     return () if value is None else value

@@ -243,7 +243,7 @@ def _output_quantizer(layer: Any) -> ActivationQuantizer | None:
 
 
 def _answer(layer: Any, inputs: Any, **arguments: Any) -> Any:
-    return layer(inputs, training=False, **arguments)
+    return layer(inputs, **{**arguments, "training": False})
 
 
 def _float_answer(layer: Any, inputs: Any, **arguments: Any) -> Any:
@@ -254,4 +254,4 @@ def _float_answer(layer: Any, inputs: Any, **arguments: Any) -> Any:
     if config is not None and getattr(config, "weight_quantizer", None) is not None:
         # A call of the wrapper leaves the quantized kernel in its place.
         setattr(inner, config.kernel, config.weight_quantizer.kernel)
-    return inner(inputs, training=False, **arguments)
+    return inner(inputs, **{**arguments, "training": False})

@@ -54,7 +54,7 @@ def quantize(
         training batches for overflow; its files carry no certificate.
       overrides: options of single layers by name pattern, such as {"block_1*": {"depth": 32}};
         `depth`, `accumulator_bits`, `regularization` and `width` can be given. Certificates are
-        made out for the smallest depth and bits of any layer.
+        made out for the smallest depth and the most bits of any layer.
       distillation: an `oaq_keras.Distillation`, for the float model's answers in the loss.
 
     Returns:

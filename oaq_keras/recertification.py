@@ -9,9 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from oaq_keras.associated_files import keep_associated_files
+from oaq_keras.certificate import METADATA, POLICY_METADATA
 from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.errors import CertificateError
-from oaq_keras.flatbuffer import Source, load_bytes, read_model, write_model
+from oaq_keras.errors import CertificateError, UnsupportedError
+from oaq_keras.flatbuffer import Source, load_bytes, read_model, remove_metadata, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, Layout
@@ -29,10 +30,10 @@ def recertify(
 ) -> bytes:
     """Makes the int8 layers of a file fit their accumulators, with as little error as it can.
 
-    Layers that fit stay as they are. The codes of others are chosen anew, with coarser scales, so
-    that every block of products is safe. With calibration data they are chosen by what the layer's
-    outputs lose on it, after what the layers before have lost, and biases take up what is left of
-    the mean.
+    The codes of layers that do not fit are chosen anew, with coarser scales, so that every block of
+    products is safe. With calibration data those of all layers are, by what the layer's outputs
+    lose on it, after what the layers before have lost; biases, where a layer has one, take up what
+    is left of the mean.
 
     Args:
       model: bytes of a .tflite file with int8 layers, or its path.
@@ -47,13 +48,19 @@ def recertify(
 
     Raises:
       ModelFileError: not a model, or a damaged one.
-      UnsupportedError: no int8 layers, calibration data that does not fit, or a layer whose
-        weights cannot be changed; the message names it.
+      UnsupportedError: no int8 layers, bits out of range, calibration data that does not fit, or
+        a layer whose weights cannot be changed; the message names it.
       CertificateError: a layer that does not fit all the same.
     """
+    if not 8 <= accumulator_bits <= 16:
+        raise UnsupportedError(
+            f"accumulator_bits is {accumulator_bits}; lanes hold 8 to 16 bits. Give one of these."
+        )
     given = load_bytes(model)
     parsed = read_model(given)
     certify(given, depth=depth, first_layer_depth=first_layer_depth)
+    for name in (METADATA, POLICY_METADATA):
+        remove_metadata(parsed, name)  # It speaks of codes that are about to change.
     layers, _ = int8_layers(parsed)
 
     def budgets(layer: Int8Layer) -> tuple[Budget, ...]:

@@ -20,18 +20,34 @@ class QuantizedModel(keras.Model):
 
     distillation: Distillation | None = None
 
-    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
-        """`keras.Model.fit` with the schedule; its arguments, `callbacks` by name."""
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: Any = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """`keras.Model.fit`, its arguments in its order, with the schedule.
+
+        Raises:
+          ValueError: a CallbackList without a schedule, which cannot take one any more.
+        """
+        kwargs.update(x=x, y=y, batch_size=batch_size, epochs=epochs, verbose=verbose)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             if not any(isinstance(given, Schedule) for given in callbacks.callbacks):
-                callbacks.append(Schedule())
-                callbacks.set_model(self)
-            return super().fit(*args, callbacks=callbacks, **kwargs)
+                raise ValueError(
+                    "The CallbackList given to fit() has no oaq_keras.callbacks.Schedule. Put one "
+                    "into it, or pass a plain list of callbacks."
+                )
+            return super().fit(callbacks=callbacks, **kwargs)
         given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         listed = [callback for callback in given if callback is not None]
         if not any(isinstance(callback, Schedule) for callback in listed):
             listed.insert(0, Schedule())
-        return super().fit(*args, callbacks=listed, **kwargs)
+        return super().fit(callbacks=listed, **kwargs)
 
     def test_step(self, data: Any) -> Any:
         """`keras.Model.test_step`, its forward pass rounding as the exported file does."""

@@ -108,6 +108,14 @@ def test_every_kind_of_layer() -> None:
     assert np.abs(answers(content, new) - wanted).max() < 0.05
 
 
+def test_layers_that_are_called_for_inference() -> None:
+    inputs = keras.Input((12, 12, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs), training=False)
+    float_model = keras.Model(inputs, layers.ReLU()(x))
+    fitted = oaq_keras.post_training_quantize(float_model, [smooth_images(8, 1)])
+    assert oaq_keras.certify(oaq_keras.convert(fitted)).proven
+
+
 def test_means_are_kept(model: Any) -> None:
     data = smooth_images(64, 3)
     quantized = oaq_keras.calibrate(oaq_keras.quantize(model), [data])

@@ -10,7 +10,7 @@ pytest.importorskip("tensorflow")
 
 import oaq_keras
 from oaq_keras._keras import keras
-from oaq_keras.conversion import POLICY_METADATA
+from oaq_keras.certificate import POLICY_METADATA
 from oaq_keras.flatbuffer import get_metadata, read_model
 from oaq_keras.quantization import quantize
 from oaq_keras.targets import TARGET_NAMES
@@ -37,6 +37,17 @@ def test_overrides_reach_the_layers_that_they_name() -> None:
     (table,) = format_tables(model)
     assert float(table.width(second.input_format)) == 85
     assert float(table.width(head.input_format)) == 85
+
+
+@pytest.mark.parametrize(
+    "override", [{"depth": 8}, {"accumulator_bits": 13}, {"regularization": 0.5}, {"width": 85}]
+)
+def test_models_with_overrides_are_exported(override: dict[str, Any]) -> None:
+    model = quantize(mixed_network(keras), overrides={"conv2d*": override})
+    content = oaq_keras.convert(oaq_keras.calibrate(model, [images(8)]))
+    certificate = oaq_keras.certify(content)
+    assert certificate.proven
+    assert certificate.accumulator_bits == 16
 
 
 @pytest.mark.parametrize(

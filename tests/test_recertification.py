@@ -13,9 +13,17 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from oaq_keras import cli
+from oaq_keras.certificate import POLICY_METADATA
 from oaq_keras.certification import certify
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import kind, read_model, shape, write_model
+from oaq_keras.flatbuffer import (
+    get_metadata,
+    kind,
+    read_model,
+    set_metadata,
+    shape,
+    write_model,
+)
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED
@@ -105,6 +113,22 @@ def test_a_file_that_fits_keeps_its_codes_and_the_same_file_comes_out_every_time
 def test_unusable_data_is_refused(calibration: Inputs, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         recertify(small_network(), calibration=calibration)
+
+
+def test_what_older_metadata_said_of_the_codes_goes() -> None:
+    first = recertify(small_network(), depth=8)
+    model = read_model(first)
+    set_metadata(model, POLICY_METADATA, b"nothing is proven")
+    again = recertify(write_model(model), depth=NEVER_DRAINED)
+    assert certify(again).depth == NEVER_DRAINED
+    assert certify(again).proven
+    assert get_metadata(read_model(again), POLICY_METADATA) is None
+
+
+@pytest.mark.parametrize("bits", [3, 7, 17, 20])
+def test_bits_that_no_lane_has_are_refused(bits: int) -> None:
+    with pytest.raises(UnsupportedError, match=f"accumulator_bits is {bits}"):
+        recertify(small_network(), accumulator_bits=bits)
 
 
 def test_shared_weights_are_refused_by_name() -> None:

@@ -177,6 +177,15 @@ def test_a_given_schedule_takes_the_place_of_the_default() -> None:
     assert len(given) == 2
 
 
+def test_callbacks_by_position_and_lists_without_a_schedule() -> None:
+    model, watch = compiled(), Watch()
+    x, y = data()
+    model.fit(x, y, 4, 1, 0, [watch])
+    assert watch.rows[-1]["state"][3] > 0.0
+    with pytest.raises(ValueError, match="has no oaq_keras"):
+        model.fit(x, y, verbose=0, callbacks=keras.callbacks.CallbackList([watch], model=model))
+
+
 def test_training_loops_of_ones_own_learn_formats_and_freeze() -> None:
     model = compiled()
     x, y = data()
