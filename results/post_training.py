@@ -38,7 +38,7 @@ def variants(model: Any, calibration: NDArray[np.float32]) -> dict[str, Callable
         return oaq_keras.convert(quantized, ops="builtin")
 
     def plain() -> bytes:
-        quantized = oaq_keras.calibrate(oaq_keras.quantize(model), batches)
+        quantized = oaq_keras.calibrate(oaq_keras.quantize(model, width=127), batches)
         return oaq_keras.convert(quantized, ops="builtin")
 
     return {
