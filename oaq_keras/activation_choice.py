@@ -52,7 +52,7 @@ def choose_closed(
     values: NDArray[np.float32],
     readers: Sequence[Reader],
     largest: float | None = None,
-    widths: Sequence[int] = WIDTHS,
+    widths: Sequence[int] | None = None,
 ) -> ActivationFormat:
     """The closed format [127 - width, 127] of least error.
 
@@ -60,15 +60,17 @@ def choose_closed(
       values: some of the tensor's values, none of them negative.
       readers: the layers that read it.
       largest: clips are at most this, 6.0 for ReLU6.
-      widths: those to try.
+      widths: those to try; by default WIDTHS, or all codes where nobody reads the tensor.
     """
     top = float(values.max(initial=0.0))
     top = min(top, largest) if largest is not None else top
     if not top > 0.0:
         return closed_format(1.0, CODES.width)
+    if widths is None:
+        widths = WIDTHS if readers else (CODES.width,)
     costs = [_weight_error(reader, widths) for reader in readers]
     found: list[tuple[float, ActivationFormat]] = []
-    for width in widths if readers else (CODES.width,):
+    for width in widths:
         for share in CLIPS:
             tried = closed_format(top * share, width)
             lost = _lost(values, readers, tried) + sum(cost[width] for cost in costs)

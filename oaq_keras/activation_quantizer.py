@@ -103,13 +103,15 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
                 first,
                 lambda width: tf.where(schedule.learns_width > 0.0, width, kept[1]),
             )
-            self.table.add(format_name, variables, lambda: _width(variables))
         else:
             variables["low"] = weight("low", 0.0)
             variables["high"] = weight("high", 0.0)
-            self.table.add(
-                format_name, variables, lambda: tf.constant(float(CODES.width), tf.float32)
-            )
+        self.table.add(
+            format_name,
+            variables,
+            lambda: self._codes(variables),
+            lambda: self._step(variables),
+        )
         return variables
 
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
@@ -123,22 +125,30 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return fake_quant_closed(inputs, self._clip(weights), _width(weights))
 
     def _as_in_kernels(self, inputs: Any, weights: dict[str, Any]) -> Any:
-        scale, zero_point = self._scale_and_zero_point(weights)
+        scale = self._step(weights)
         if "averages" in self.origin:
-            return as_averaged_codes(inputs, scale, zero_point)
+            return as_averaged_codes(inputs, scale, self._zero_point(weights))
         sums = self.table.sums(self.origin.get("sums_of"))
         step = self.table.step(self.origin.get("mean_of"))
         if step is not None:
             sums = Sums(step / float(self.origin["values"]), tf.zeros(()))
         return inputs if sums is None else as_scaled_sums(inputs, sums, scale)
 
-    def _scale_and_zero_point(self, weights: dict[str, Any]) -> tuple[Any, Any]:
-        if self.kind == "open":
-            low, high = self._limits(weights)
-            scale = (high - low) / float(CODES.width)
-            return scale, float(CODES.low) - tf.round(low / scale)
-        width = _width(weights)
-        return self._clip(weights) / width, float(CODES.high) - width
+    def _codes(self, weights: dict[str, Any]) -> Any:
+        """Hi - lo in codes, a float32 scalar."""
+        return _width(weights) if self.kind == "closed" else tf.constant(float(CODES.width))
+
+    def _step(self, weights: dict[str, Any]) -> Any:
+        """Real value of one code, a float32 scalar."""
+        if self.kind == "closed":
+            return self._clip(weights) / _width(weights)
+        low, high = self._limits(weights)
+        return (high - low) / float(CODES.width)
+
+    def _zero_point(self, weights: dict[str, Any]) -> Any:
+        if self.kind == "closed":
+            return float(CODES.high) - _width(weights)
+        return float(CODES.low) - tf.round(self._limits(weights)[0] / self._step(weights))
 
     def _limits(self, weights: dict[str, Any]) -> tuple[Any, Any]:
         low = tf.minimum(weights["low"], 0.0)

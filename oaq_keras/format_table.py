@@ -67,6 +67,8 @@ class FormatTable:
         self.statistics_frozen = False
         self._variables: dict[str, dict[str, Any]] = {}
         self._widths: dict[str, Callable[[], Any]] = {}
+        self._steps: dict[str, Callable[[], Any]] = {}
+        self._given_widths: set[str] = set()
         self._schedule: ScheduleState | None = None
         self._sums: dict[str, Callable[[], Sums | None]] = {}
         self._normalizations: dict[str, Callable[[], tuple[Any, Any]]] = {}
@@ -112,10 +114,38 @@ class FormatTable:
         """The variables of a format, None where no quantizer of that name was built."""
         return self._variables.get(name)
 
-    def add(self, name: str, variables: dict[str, Any], width: Callable[[], Any]) -> None:
-        """Enters a format that a quantizer built."""
+    def add(
+        self,
+        name: str,
+        variables: dict[str, Any],
+        width: Callable[[], Any],
+        step: Callable[[], Any],
+    ) -> None:
+        """Enters a format that a quantizer built, with what tells its width and its step."""
         self._variables[name] = variables
         self._widths[name] = width
+        self._steps[name] = step
+
+    def keep_width(self, name: str) -> None:
+        """Says that the width of a format was given, so that nobody is to choose another."""
+        self._given_widths.add(name)
+
+    def is_width_given(self, name: str) -> bool:
+        """Whether the width of a format was given."""
+        return name in self._given_widths
+
+    def free_widths(self) -> list[str]:
+        """Closed formats whose width is to be chosen."""
+        return [
+            name
+            for name, variables in self._variables.items()
+            if "log2_width" in variables and name not in self._given_widths
+        ]
+
+    def start_width(self, name: str, width: int) -> None:
+        """Sets the width of a closed format, as if it had been made with it."""
+        self._variables[name]["log2_width"].assign(math.log2(width))
+        self.hold()
 
     def scale(self, name: str | None) -> float | None:
         """Real value of one code step of a format; None where the format is unknown."""
@@ -124,14 +154,8 @@ class FormatTable:
 
     def step(self, name: str | None) -> Any:
         """The same as a float32 scalar, for graphs."""
-        variables = None if name is None else self._variables.get(name)
-        if variables is None:
-            return None
-        if "low" in variables:
-            span = tf.maximum(variables["high"], 0.0) - tf.minimum(variables["low"], 0.0)
-        else:
-            span = tf.pow(2.0, variables["log2_clip"])
-        return span / self.width(name)
+        step = None if name is None else self._steps.get(name)
+        return None if step is None else step()
 
     def choose(self, name: str, form: ActivationFormat) -> None:
         """Gives a format the values of another, as if it had been calibrated."""

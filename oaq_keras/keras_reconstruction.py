@@ -101,7 +101,9 @@ def choose_formats(model: Any, batches: Sequence[Any]) -> None:
     for name, output in outputs.items():
         values = np.concatenate(samples[name])
         if output.kind == "closed":
-            form = choose_closed(values, readers.get(name, ()), output.max_value)
+            given = output.table.is_width_given(name)
+            widths = (round(float(output.table.width(name))),) if given else None
+            form = choose_closed(values, readers.get(name, ()), output.max_value, widths)
         else:
             form = choose_open(values, readers.get(name, ()))
         output.table.choose(name, form)

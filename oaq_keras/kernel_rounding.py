@@ -78,6 +78,8 @@ def as_scaled_sums(values: Any, sums: Sums, scale: Any) -> Any:
     step = tf.where(sums.step > 0.0, sums.step, scale)
     rounding = (tf.round(sums.bias / step) - sums.bias / step) * step
     moved = values + tf.where(sums.step > 0.0, rounding, 0.0)
+    # An activation's zero stays: what it cut off lies below, by more than all of this.
+    moved = tf.where(values == 0.0, values, moved)
     if not sums.twice:
         return moved
     exponent = tf.floor(tf.math.log(step / scale) / math.log(2.0))

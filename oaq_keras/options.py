@@ -4,13 +4,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from numbers import Integral, Real
 from typing import Any
 
 from oaq_keras.certificate import POLICIES
 from oaq_keras.distillation import Distillation
 from oaq_keras.formats import CODES, MIN_WIDTH
 from oaq_keras.layouts import NEVER_DRAINED
-from oaq_keras.quantizers import DEFAULT_WIDTH
 from oaq_keras.targets import Target, target_of
 
 OVERRIDABLE = ("depth", "accumulator_bits", "regularization", "width")
@@ -27,7 +27,8 @@ class Options:
         given and whose K is small.
       accumulator_bits: bits of a lane, 8 to 16.
       regularization: lambda of the overflow regularization.
-      width: width at which closed activation formats start, in codes.
+      width: width at which closed activation formats start, in codes; None to choose it format by
+        format (`first_widths`).
       target: a name of `targets.TARGET_NAMES`: the layouts to fit, and what T saves.
       policy: "proven", or "paper" for the observed overflow of arXiv 2005.13297.
       overrides: layer-name pattern (fnmatch) -> options of the layers that it matches, later ones
@@ -39,7 +40,7 @@ class Options:
     first_layer_depth: int = 4
     accumulator_bits: int = 16
     regularization: float = 0.01
-    width: float = DEFAULT_WIDTH
+    width: float | None = None
     target: str = "all"
     policy: str = "proven"
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -66,6 +67,11 @@ class Options:
                 f"{self.overrides!r}."
             )
         for pattern, options in self.overrides.items():
+            if not isinstance(pattern, str) or not isinstance(options, Mapping):
+                raise ValueError(
+                    'overrides is a mapping such as {"block_1*": {"depth": 32}}, got the entry '
+                    f"{pattern!r}: {options!r}."
+                )
             for name in options:
                 if name not in OVERRIDABLE:
                     raise ValueError(
@@ -116,14 +122,25 @@ class Options:
 def _check_numbers(options: Options) -> None:
     for name in ("depth", "first_layer_depth"):
         value = getattr(options, name)
-        if type(value) is not int or not 1 <= value <= NEVER_DRAINED:
+        if not _is_whole(value) or not 1 <= value <= NEVER_DRAINED:
             raise ValueError(
-                f"{name} is a number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
+                f"{name} is a whole number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
                 f"got {value!r}."
             )
-    if options.accumulator_bits not in range(8, 17):
-        raise ValueError(f"accumulator_bits is 8 to 16, got {options.accumulator_bits!r}.")
-    if not options.regularization >= 0:
-        raise ValueError(f"regularization is at least 0, got {options.regularization!r}.")
-    if not MIN_WIDTH <= options.width <= CODES.width:
-        raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes, got {options.width!r}.")
+    bits = options.accumulator_bits
+    if not _is_whole(bits) or not 8 <= bits <= 16:
+        raise ValueError(f"accumulator_bits is a whole number, 8 to 16, got {bits!r}.")
+    if not is_real(options.regularization) or not options.regularization >= 0:
+        raise ValueError(f"regularization is a number, at least 0, got {options.regularization!r}.")
+    width = options.width
+    if width is not None and not (is_real(width) and MIN_WIDTH <= width <= CODES.width):
+        raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes or None, got {width!r}.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether an argument is a number."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -78,8 +78,7 @@ def post_training_quantize(
       model: as for `quantize`.
       representative_dataset: as for `calibrate`; all of it is kept in memory, with what two layers
         make of it.
-      **options: as for `quantize`. With `width`, formats have that width, and clips as `calibrate`
-        finds them.
+      **options: as for `quantize`. A `width` that is given stays.
 
     Returns:
       A model to pass to `convert`, or to train further.
@@ -91,8 +90,7 @@ def post_training_quantize(
         representative_dataset = representative_dataset()
     batches = list(representative_dataset)
     quantized = calibrate(quantize(model, **options), batches)
-    if "width" not in options:
-        choose_formats(quantized, batches)
+    choose_formats(quantized, batches)
     reconstruct_layers(quantized, batches)
     return quantized
 

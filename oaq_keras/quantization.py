@@ -9,11 +9,11 @@ from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import canonicalize
 from oaq_keras.distillation import Distillation
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.first_widths import choose_first_widths
 from oaq_keras.format_assignment import assign_formats
 from oaq_keras.graph import build_model, read_model
 from oaq_keras.keras3 import is_keras3_model, read_keras3_model
 from oaq_keras.options import Options
-from oaq_keras.quantizers import DEFAULT_WIDTH
 from oaq_keras.scheme import OverflowAwareQuantizeScheme
 from oaq_keras.training import QuantizedModel
 
@@ -25,7 +25,7 @@ def quantize(
     first_layer_depth: int = 4,
     accumulator_bits: int = 16,
     regularization: float = 0.01,
-    width: float = DEFAULT_WIDTH,
+    width: float | None = None,
     target: str = "all",
     policy: str = "proven",
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
@@ -36,7 +36,7 @@ def quantize(
     The method is overflow aware quantization (Xie et al., arXiv 2005.13297) with worst-case bounds
     in place of observed overflow. `fit` follows a schedule (`oaq_keras.callbacks.Schedule`): its
     first steps calibrate the activation formats, widths learn from a tenth on, and the last 30 %
-    train on formats and BatchNormalization statistics that stay as they are.
+    train on formats that stay as they are.
 
     Args:
       model: a built Sequential or Functional model with float weights, tf_keras or Keras 3. It is
@@ -47,7 +47,8 @@ def quantize(
       accumulator_bits: bits of a lane, 8 to 16.
       regularization: lambda of the overflow regularization, which shrinks worst-case sums until
         the weights need no coarser scale to fit.
-      width: width, hi - lo in codes, at which the formats of ReLU outputs start.
+      width: width, hi - lo in codes, at which the formats of ReLU outputs start; by default chosen
+        format by format, by what it makes the weights behind lose (`first_widths`).
       target: the core that it is for, such as "a53" or "avx2": its lane layouts alone have to fit,
         and the regularization counts the time saved there. "all" fits every layout.
       policy: "proven" bounds the worst case. "paper" is the rule of arXiv 2005.13297, which watches
@@ -99,9 +100,12 @@ def quantize(
             "sums to bound. Quantize the model that has them."
         )
     if distillation is not None:
-        distillation = replace(distillation, teacher=distillation.teacher or model)
+        distillation = replace(
+            distillation, teacher=model if distillation.teacher is None else distillation.teacher
+        )
         distillation.check(model)
     quantized = apply_scheme(model, OverflowAwareQuantizeScheme(options))
+    choose_first_widths(quantized)
     quantized.distillation = distillation
     return quantized
 

@@ -2,6 +2,7 @@
 """The tfmot scheme: prepares a model's graph and gives every layer its QuantizeConfig."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
@@ -12,7 +13,13 @@ from oaq_keras.graph import Graph, build_model, read_model
 from oaq_keras.macs import count_macs
 from oaq_keras.options import Options
 from oaq_keras.paper import PaperWeightQuantizer
-from oaq_keras.quantizers import ActivationQuantizer, FormatTable, WeightQuantizer, format_table
+from oaq_keras.quantizers import (
+    DEFAULT_WIDTH,
+    ActivationQuantizer,
+    FormatTable,
+    WeightQuantizer,
+    format_table,
+)
 from oaq_keras.registry import LayerRule, OverflowAwareQuantizeRegistry, rule_of
 
 
@@ -122,18 +129,29 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 )
             if name in assignment.formats:
                 label = assignment.formats[name]
+                origin = _origin(graph, name, assignment, prepared)
+                width = self._width(name, origin)
+                if width is not None:
+                    table.keep_width(label)
                 output = self.activation_quantizer(
                     "closed" if label in assignment.closed else "open",
                     label,
                     assignment.closed.get(label),
-                    options.width,
+                    DEFAULT_WIDTH if width is None else width,
                     table,
-                    origin=_origin(graph, name, assignment, prepared),
+                    origin=origin,
                 )
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
             )
         return configs
+
+    def _width(self, name: str, origin: Mapping[str, Any]) -> float | None:
+        """What was asked for a layer's output, by its name or that of the layer it is fused to."""
+        own = self.options.of_layer(name.removesuffix(ACTIVATION_SUFFIX)).width
+        if own != self.options.width or "sums_of" not in origin:
+            return own
+        return self.options.of_layer(origin["sums_of"]).width
 
     def _depth(self, name: str, assignment: Assignment) -> int:
         return self.options.depth_of(name, name in assignment.first)

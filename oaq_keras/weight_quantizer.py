@@ -2,7 +2,6 @@
 """int8 weights whose worst-case sums fit the accumulator, as a tfmot quantizer."""
 
 import math
-import weakref
 from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
@@ -26,6 +25,9 @@ _TRAINING_PASSES = 1
 
 _GUARD_MARGIN = 1.005
 _DEAD = 1e-20
+_OFF_GRID = 1e-3
+"""Codes by which weights may be off those that were chosen for them: float32 rounding."""
+
 _WIDEST = 16
 
 
@@ -93,7 +95,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.reads_input = reads_input
         self.normalization = normalization
         self.table = table or current_table()
-        self._recent: tuple[int, Any, Any] | None = None
+        self._recent: tuple[int, Any] | None = None
         self._chosen_scale: Any = None
         self._layer: Any = None
 
@@ -118,12 +120,13 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """Fake-quantizes a kernel; returns float32 of the same shape."""
         fast = training and self.accumulator_bits == _WIDEST
         flat = self._flat(inputs)
-        scale = self.scale(flat, _TRAINING_PASSES if fast else _GUARD_PASSES)
+        first, load, width = self._plain(flat)
+        if training:
+            self._remember(load)
+        passes = _TRAINING_PASSES if fast else _GUARD_PASSES
+        scale = first * self._inflation(flat, first, load, width, passes)
         if not training:
             scale = self._chosen_or(scale, flat)
-        elif self._chosen_scale is not None:
-            # Weights move on from what was chosen for them, and evaluation with the training.
-            self._chosen_scale.assign(tf.zeros_like(self._chosen_scale))
         if self.kind != "depthwise":
             return fake_quant_weights(inputs, scale)
         # The converter knows depthwise weights by this shape, with the channels last.
@@ -145,14 +148,17 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return first * self._inflation(flat, first, load, width, passes)
 
     def _chosen_or(self, found: Any, flat: Any) -> Any:
-        """The scales that `choose` was given where the codes under them fit, else those found."""
+        """The scales that `choose` was given where weights are still those; else those found."""
         chosen = self._chosen_scale
         if chosen is None:
             return found
-        codes = tf.round(flat / tf.where(chosen > 0, chosen, 1.0))
+        steps = flat / tf.where(chosen > 0, chosen, 1.0)
+        codes = tf.round(steps)
+        off = self._reduce(tf.reduce_max(tf.abs(steps - codes), axis=0))
         largest = self._reduce(tf.reduce_max(tf.abs(codes), axis=0))
         # Not for a channel without weights: at a tiny scale its bias would not fit int32.
-        fits = (largest >= 1.0) & (largest <= float(CODES.weight_max))
+        fits = (off < _OFF_GRID) & (largest >= 1.0) & (largest <= float(CODES.weight_max))
+        # Nor where the input's width was trained, and the codes do not fit it any more.
         fits &= self._reduce(self._load_of(codes)) <= 1.0
         return tf.where(fits & (chosen > 0), chosen, found)
 
@@ -212,11 +218,29 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             self.layouts,
         )
 
+    def plain_load(self, width: float) -> Any:
+        """Rho of the weights that it was built for, not rounded, at plain int8 scales, [channels].
+
+        Args:
+          width: hi - lo of the input's codes.
+        """
+        flat = self._flat(self.kernel)
+        load = worst_case_load(
+            flat / self.plain_scale(), width, self.depth, self.accumulator_bits, self.layouts
+        )
+        return self._reduce(load) * tf.ones_like(load)
+
     def penalty(self) -> Any:
-        """The layer's term of the overflow regularization, a float32 scalar."""
+        """The layer's term of the overflow regularization, a float32 scalar.
+
+        It moves weights alone: any optimizer that normalizes gradients would let it pull widths
+        down by all that the rate allows, whatever the task says.
+        """
         load = self._recent_load()
         if load is None:
             _, load, _ = self._plain(self._flat(self.kernel))
+        width = self.table.width(self.input_format)
+        load *= tf.stop_gradient(width) / width
         excess = tf.math.log(tf.maximum(load, 1.0)) / math.log(2.0)
         weight = self._schedule.ramp * (self.regularization * self.worth)
         return weight * tf.reduce_mean(tf.square(excess))
@@ -232,22 +256,19 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             # Rounding adds a code to a pair at most, so that no pass has to look at pairs again.
             room = float(PAIR_LIMIT_POSITIVE) - tf.stop_gradient(width)
             load = tf.maximum(load, largest_pair(flat) * (width / room))
-        load = load / first
-        if not tf.executing_eagerly():
-            graph = tf.compat.v1.get_default_graph()
-            self._recent = (get_ident(), weakref.ref(graph), load)
-        return first, load, width
+        return first, load / first, width
+
+    def _remember(self, load: Any) -> None:
+        """Keeps rho for the losses, which Keras asks for behind the forward pass, on its tape."""
+        self._recent = None if tf.executing_eagerly() else (get_ident(), load)
 
     def _recent_load(self) -> Any:
-        """What the call before found, where it may be used: in the same trace, by one thread.
-
-        Keras asks for the losses of a step right behind the forward pass, on the same tape.
-        """
-        if self._recent is None or tf.executing_eagerly():
+        """What the training pass before found, where it may be used: in its trace and thread."""
+        recent, self._recent = self._recent, None
+        if recent is None or tf.executing_eagerly():
             return None
-        thread, graph, load = self._recent
-        self._recent = None
-        same = graph() is tf.compat.v1.get_default_graph() and thread == get_ident()
+        thread, load = recent
+        same = load.graph is tf.compat.v1.get_default_graph() and thread == get_ident()
         return load if same else None
 
     def _inflation(self, flat: Any, first: Any, load: Any, width: Any, passes: int) -> Any:
