@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distillation: the float model's answers as a second target of training."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from oaq_keras._keras import keras, tf
+from oaq_keras.argument_checks import is_real
 from oaq_keras.errors import UnsupportedError
 
 _LEAST_PROBABILITY = 1e-7
@@ -16,7 +18,9 @@ class Distillation:
 
     The loss gains weight * t^2 * KL(softmax(teacher / t) || softmax(student / t)), mean over the
     batch (Hinton et al., arXiv 1503.02531). Each step runs the teacher forward once, about a third
-    of a float training step in time, and holds its weights besides.
+    of a float training step in time, and holds its weights besides. The term is part of the loss in
+    training, not in `evaluate`, and shown as the metric "distillation". Sample weights leave it
+    alone.
 
     Attributes:
       weight: of the term, beside the compiled loss.
@@ -32,12 +36,12 @@ class Distillation:
         """Refuses numbers that make no sense.
 
         Raises:
-          ValueError: the weight is negative, or the temperature not positive.
+          ValueError: the weight is negative, or the temperature not positive, or either no number.
         """
-        if not self.weight >= 0:
-            raise ValueError(f"weight is at least 0, got {self.weight!r}.")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature is above 0, got {self.temperature!r}.")
+        if not is_real(self.weight) or not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight is a number, at least 0, got {self.weight!r}.")
+        if not is_real(self.temperature) or not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is a number above 0, got {self.temperature!r}.")
 
     def check(self, model: Any) -> None:
         """Refuses a teacher that cannot teach `model`.
@@ -66,12 +70,17 @@ class Distillation:
                 f"{shapes[1]}. Leave it out for models that are no classifiers."
             )
 
-    def loss(self, inputs: Any, student: Any) -> Any:
-        """The term of the loss for a batch, a float32 scalar."""
+    def loss(self, inputs: Any, student: Any, probabilities: bool) -> Any:
+        """The term of the loss for a batch, a float32 scalar.
+
+        Args:
+          inputs: as the teacher takes them.
+          student: what the student answers, [batch, ..., classes].
+          probabilities: whether these are probabilities, not logits.
+        """
         taught = tf.stop_gradient(self.teacher(inputs, training=False))
-        probabilities = ends_in_softmax(self.teacher)
         t = self.temperature
-        target = tf.nn.log_softmax(_logits(taught, probabilities) / t)
+        target = tf.nn.log_softmax(_logits(taught, ends_in_softmax(self.teacher)) / t)
         answer = tf.nn.log_softmax(_logits(student, probabilities) / t)
         divergence = tf.reduce_sum(tf.exp(target) * (target - answer), axis=-1)
         return self.weight * t * t * tf.reduce_mean(divergence)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to train for: options of a whole model, and overrides by layer name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from numbers import Integral, Real
 from typing import Any
 
+from oaq_keras.argument_checks import is_real, is_whole
 from oaq_keras.certificate import POLICIES
 from oaq_keras.distillation import Distillation
 from oaq_keras.formats import CODES, MIN_WIDTH
@@ -94,8 +94,27 @@ class Options:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise ValueError(
                     f"overrides has the pattern {pattern!r}, which matches no layer of the model; "
-                    f"got {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}."
+                    f"got {_listed(known)}."
                 )
+
+    def check_reach(self, kernels: Collection[str], closed: Collection[str]) -> None:
+        """Refuses overrides that change nothing.
+
+        Args:
+          kernels: names of the layers with weights.
+          closed: names of the layers whose output is a closed format, or is made from their sums.
+
+        Raises:
+          ValueError: the pattern and the option, and the layers that have one.
+        """
+        for pattern, options in self.overrides.items():
+            for name in options:
+                names, have = (closed, "a width") if name == "width" else (kernels, "weights")
+                if not any(fnmatchcase(each, pattern) for each in names):
+                    raise ValueError(
+                        f"overrides[{pattern!r}] gives {name}, but matches no layer with {have}: "
+                        f"{_listed(names)}."
+                    )
 
     def of_layer(self, name: str) -> "Options":
         """The options of one layer."""
@@ -119,28 +138,24 @@ class Options:
         return target_of(self.target)
 
 
+def _listed(names: Iterable[str]) -> str:
+    known = list(names)
+    return f"{', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" or "there is none"
+
+
 def _check_numbers(options: Options) -> None:
     for name in ("depth", "first_layer_depth"):
         value = getattr(options, name)
-        if not _is_whole(value) or not 1 <= value <= NEVER_DRAINED:
+        if not is_whole(value) or not 1 <= value <= NEVER_DRAINED:
             raise ValueError(
                 f"{name} is a whole number of products from 1 to NEVER_DRAINED ({NEVER_DRAINED}), "
                 f"got {value!r}."
             )
     bits = options.accumulator_bits
-    if not _is_whole(bits) or not 8 <= bits <= 16:
+    if not is_whole(bits) or not 8 <= bits <= 16:
         raise ValueError(f"accumulator_bits is a whole number, 8 to 16, got {bits!r}.")
     if not is_real(options.regularization) or not options.regularization >= 0:
         raise ValueError(f"regularization is a number, at least 0, got {options.regularization!r}.")
     width = options.width
     if width is not None and not (is_real(width) and MIN_WIDTH <= width <= CODES.width):
         raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes or None, got {width!r}.")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def is_real(value: Any) -> bool:
-    """Whether an argument is a number."""
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from typing import Any
 
 from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import canonicalize
-from oaq_keras.distillation import Distillation
+from oaq_keras.distillation import Distillation, ends_in_softmax
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.first_widths import choose_first_widths
 from oaq_keras.format_assignment import assign_formats
@@ -63,7 +63,7 @@ def quantize(
 
     Raises:
       UnsupportedError: a model or layer that cannot be quantized; the message names it.
-      ValueError: an option out of range.
+      ValueError: an option out of range, or an override that reaches no layer.
     """
     options = Options(
         depth,
@@ -100,13 +100,12 @@ def quantize(
             "sums to bound. Quantize the model that has them."
         )
     if distillation is not None:
-        distillation = replace(
-            distillation, teacher=model if distillation.teacher is None else distillation.teacher
-        )
+        if distillation.teacher is None:
+            distillation = replace(distillation, teacher=model)
         distillation.check(model)
     quantized = apply_scheme(model, OverflowAwareQuantizeScheme(options))
-    choose_first_widths(quantized)
-    quantized.distillation = distillation
+    if distillation is not None:
+        quantized.distill(distillation, ends_in_softmax(model))
     return quantized
 
 
@@ -118,7 +117,9 @@ def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedMo
     """
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
     wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme)
-    return QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
+    quantized = QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
+    choose_first_widths(quantized)
+    return quantized
 
 
 def _as_given(outputs: list[Any]) -> Any:

@@ -8,6 +8,7 @@ training is moves it: `callbacks.Schedule` inside `fit`, or the author of a trai
 from dataclasses import dataclass
 from typing import Any
 
+from oaq_keras.argument_checks import is_real
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.format_table import FormatTable
 from oaq_keras.trained import format_tables
@@ -21,7 +22,7 @@ class Phases:
 
     Attributes:
       learn_widths: from here on widths are trained; before, clips and weights alone.
-      freeze: from here on formats stay as they are, so that weights settle on them.
+      freeze: from here on formats stay as they are, so that weights settle on them; 1 for never.
       freeze_statistics: from here on BatchNormalization statistics stay too, and training
         normalizes with what the converter will fold; 1 for never.
       ramp: here the overflow regularization reaches its full weight, rising from 0.
@@ -36,10 +37,10 @@ class Phases:
         """Refuses shares that are not in order.
 
         Raises:
-          ValueError: a share is not in 0..1, or freezing comes before learning.
+          ValueError: a share is no number in 0..1, or freezing comes before learning.
         """
         for name, value in vars(self).items():
-            if not 0.0 <= value <= 1.0:
+            if not is_real(value) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is a share of the training, 0 to 1, got {value!r}.")
         if self.learn_widths > self.freeze:
             raise ValueError(
@@ -72,7 +73,7 @@ def set_progress(
     """
     phases = phases or Phases()
     learns = phases.learn_widths <= progress or warm
-    frozen = progress >= phases.freeze
+    frozen = phases.freeze <= progress and phases.freeze < 1.0
     still = phases.freeze_statistics <= progress and phases.freeze_statistics < 1.0
     changed = False
     for table in _tables(model):

@@ -45,8 +45,12 @@ class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
           weight_quantizer: class that quantizes kernels, for methods of one's own; by default that
             of the options' policy.
           activation_quantizer: class that quantizes activations.
+
+        Raises:
+          ValueError: an option out of range.
         """
         self.options = options or Options()
+        self.options.check()
         paper = self.options.policy == "paper"
         self.weight_quantizer = weight_quantizer or (
             PaperWeightQuantizer if paper else WeightQuantizer
@@ -87,6 +91,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
 
         Raises:
           UnsupportedError: a layer that cannot be quantized, by name.
+          ValueError: an override that reaches no layer.
         """
         graph = read_model(model)
         table = FormatTable()
@@ -109,9 +114,10 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
     ) -> dict[str, OverflowAwareQuantizeConfig]:
         shares = self._shares(graph, prepared, assignment)
         configs = {}
+        closed = []
         for name in assignment.quantized:
             rule = rule_of(graph[name].layer)
-            options = self.options.of_layer(name.removesuffix(ACTIVATION_SUFFIX))
+            options = self.options.of_layer(_given(name))
             weights = output = None
             if name in assignment.kernels:
                 weights = self.weight_quantizer(
@@ -131,6 +137,8 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 label = assignment.formats[name]
                 origin = _origin(graph, name, assignment, prepared)
                 width = self._width(name, origin)
+                if label in assignment.closed:
+                    closed += [origin.get("sums_of", _given(name)), _given(name)]
                 if width is not None:
                     table.keep_width(label)
                 output = self.activation_quantizer(
@@ -144,11 +152,12 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
             )
+        self.options.check_reach(assignment.kernels, dict.fromkeys(closed))
         return configs
 
     def _width(self, name: str, origin: Mapping[str, Any]) -> float | None:
         """What was asked for a layer's output, by its name or that of the layer it is fused to."""
-        own = self.options.of_layer(name.removesuffix(ACTIVATION_SUFFIX)).width
+        own = self.options.of_layer(_given(name)).width
         if own != self.options.width or "sums_of" not in origin:
             return own
         return self.options.of_layer(origin["sums_of"]).width
@@ -176,6 +185,11 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             name: (count / total, saved[name] / worth if worth else 0.0)
             for name, count in macs.items()
         }
+
+
+def _given(name: str) -> str:
+    """The layer of the given model that a node was made of."""
+    return name.removesuffix(ACTIVATION_SUFFIX)
 
 
 def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> dict[str, Any]:

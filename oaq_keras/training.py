@@ -19,6 +19,18 @@ class QuantizedModel(keras.Model):
     """
 
     distillation: Distillation | None = None
+    _evaluates = False
+
+    def distill(self, distillation: Distillation, probabilities: bool) -> None:
+        """Takes a teacher's answers into the loss of training.
+
+        Args:
+          distillation: with its teacher.
+          probabilities: whether this model answers probabilities, not logits.
+        """
+        self.distillation = distillation
+        self._answers_probabilities = probabilities
+        self._divergence = keras.metrics.Mean("distillation")
 
     def fit(
         self,
@@ -51,8 +63,13 @@ class QuantizedModel(keras.Model):
 
     def test_step(self, data: Any) -> Any:
         """`keras.Model.test_step`, its forward pass rounding as the exported file does."""
-        with kernel_rounding():
-            return super().test_step(data)
+        self._evaluates = True
+        try:
+            with kernel_rounding():
+                metrics = super().test_step(data)
+        finally:
+            self._evaluates = False
+        return {name: value for name, value in metrics.items() if name != "distillation"}
 
     def predict_step(self, data: Any) -> Any:
         """`keras.Model.predict_step`, rounding as the exported file does."""
@@ -62,6 +79,10 @@ class QuantizedModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
     ) -> Any:
-        """The compiled loss and the overflow regularization, and the teacher's term if any."""
+        """The compiled loss and the overflow regularization, and in training the teacher's term."""
         loss = super().compute_loss(x, y, y_pred, sample_weight)
-        return loss if self.distillation is None else loss + self.distillation.loss(x, y_pred)
+        if self.distillation is None or self._evaluates:
+            return loss
+        term = self.distillation.loss(x, y_pred, self._answers_probabilities)
+        self._divergence.update_state(term)
+        return loss + term

@@ -79,6 +79,48 @@ def test_target_decides_layouts_and_certificate() -> None:
         assert certificate.target == (*gemm, "channel")
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"relu_1": {"depth": 8}}, r"overrides\['relu_1'\] gives depth, .* no layer with weights"),
+        (
+            {"d": {"width": 85}},
+            r"overrides\['d'\] gives width, .* no layer with a width: c, relu_1",
+        ),
+    ],
+)
+def test_overrides_that_reach_nothing_are_refused(override: Any, message: str) -> None:
+    x = inputs = keras.Input((8, 8, 3))
+    for layer in (
+        keras.layers.Conv2D(4, 3, name="c"),
+        keras.layers.ReLU(name="relu_1"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3, name="d"),
+    ):
+        x = layer(x)
+    with pytest.raises(ValueError, match=message):
+        quantize(keras.Model(inputs, x), overrides=override)
+
+
+def test_widths_of_a_separate_activation_are_given_by_either_name() -> None:
+    x = inputs = keras.Input((12, 12, 3))
+    for layer in (
+        keras.layers.Conv2D(4, 3, name="c"),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(name="relu_1"),
+        keras.layers.Conv2D(4, 3, name="last"),
+    ):
+        x = layer(x)
+    network = keras.Model(inputs, x)
+    for name in ("c", "relu_1"):
+        model = oaq_keras.post_training_quantize(
+            network, [images(8)], overrides={name: {"width": 60}}
+        )
+        *_, last = weight_quantizers(model).values()
+        (table,) = format_tables(model)
+        assert float(table.width(last.input_format)) == pytest.approx(60)
+
+
 @pytest.mark.parametrize("name", TARGET_NAMES)
 def test_targets_save_more_the_longer_blocks_are(name: str) -> None:
     target = TARGET_NAMES[name]
@@ -162,6 +204,20 @@ def test_distillation_pulls_answers_to_the_teachers() -> None:
         errors[weight] = np.abs(answers - network.predict(x, verbose=0)).mean()
         assert len(model.trainable_variables) == count
     assert errors[100.0] < 0.7 * errors[0.0]
+
+
+def test_distillation_is_part_of_training_alone_and_reads_each_model_as_it_ends() -> None:
+    inputs = keras.Input((12, 12, 3))
+    logits = keras.layers.Dense(5)(keras.layers.Flatten()(inputs))
+    teacher = keras.Model(inputs, logits)
+    student = keras.Model(inputs, keras.layers.Softmax()(logits))
+    model = quantize(student, distillation=oaq_keras.Distillation(teacher=teacher))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = images(16), np.arange(16) % 5
+    history = model.fit(x, y, epochs=2, verbose=0, validation_data=(x, y)).history
+    assert sorted(history) == ["distillation", "loss", "val_loss"]
+    assert 0 < history["distillation"][-1] < 0.05
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(history["val_loss"][-1])
 
 
 def test_distillation_of_what_is_no_classifier_is_refused() -> None:
