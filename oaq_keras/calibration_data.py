@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,36 @@ from numpy.typing import NDArray
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Graph, Source, read_model, shape, tensor_name, type_name
 
-_DTYPES = {
+INPUT_DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT8: np.int8,
     schema.TensorType.UINT8: np.uint8,
     schema.TensorType.INT32: np.int32,
 }
+"""numpy's types for inputs of these types."""
+
+# What numpy and zipfile raise for files that are damaged, or something else altogether.
+_FAULTS = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def load_calibration(path: Path, model: Source) -> list[list[NDArray[Any]]]:
     """Reads an .npz file with one array [inputs, ...] for each of the model's inputs.
 
-    Arrays are taken in the order of the file; their first dimension counts calibration inputs, in
-    multiples of the batch that the model is made for.
+    An .npy file serves a model of one input. Arrays are taken in the order of the file; their first
+    dimension counts calibration inputs, in multiples of the batch that the model is made for.
 
     Returns:
       As `recertify` takes it.
@@ -35,9 +54,8 @@ def load_calibration(path: Path, model: Source) -> list[list[NDArray[Any]]]:
       UnsupportedError: no such file, or arrays that are not the model's inputs.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = [archive[name] for name in archive.files]
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        arrays = _arrays(path)
+    except _FAULTS as error:
         raise UnsupportedError(
             f"{path} is no calibration data: {error}; write it by numpy.savez(path, inputs)"
         ) from error
@@ -56,11 +74,25 @@ def load_calibration(path: Path, model: Source) -> list[list[NDArray[Any]]]:
     return [list(each) for each in zip(*batches, strict=True)]
 
 
+def _arrays(path: Path) -> list[NDArray[Any]]:
+    with path.open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return [found]
+        with found as archive:
+            arrays = [archive[name] for name in archive.files]
+    for name, array in zip(found.files, arrays, strict=True):
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name!r} in it is no array")
+    return arrays
+
+
 def _batches(path: Path, graph: Graph, index: int, array: NDArray[Any]) -> list[NDArray[Any]]:
     expected, tensor = shape(graph, index), graph.tensors[index]
     batch, rest = expected[0], expected[1:]
-    dtype = _DTYPES.get(tensor.type)
-    if array.shape[1:] != rest or array.dtype != dtype or len(array) < batch:
+    dtype = INPUT_DTYPES.get(tensor.type)
+    fits = array.ndim and array.shape[1:] == rest and array.dtype == dtype
+    if not fits or len(array) < batch:
         raise UnsupportedError(
             f"{path} holds {array.dtype} {list(array.shape)} for input "
             f"{tensor_name(graph, index)!r}, which takes {type_name(tensor)} [inputs, "

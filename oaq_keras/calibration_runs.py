@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oaq_keras.errors import UnsupportedError
+from oaq_keras.calibration_data import INPUT_DTYPES
+from oaq_keras.errors import ModelFileError, UnsupportedError
 from oaq_keras.flatbuffer import Model, quantization, shape, tensor_name
 from oaq_keras.int8_layers import Int8Layer
 from oaq_keras.operator_runs import OperatorRunner
@@ -37,26 +38,43 @@ def input_values(model: Model, calibration: Sequence[Sequence[NDArray[Any]]]) ->
     graph = model.subgraphs[0]
     indices = [int(i) for i in graph.inputs]
     expected = [shape(graph, index) for index in indices]
-    for arrays in calibration:
-        shapes = [tuple(np.shape(array)) for array in arrays]
-        if shapes != expected:
+    dtypes = [INPUT_DTYPES.get(graph.tensors[index].type) for index in indices]
+    given = [[np.asarray(array) for array in arrays] for arrays in calibration]
+    for arrays in given:
+        shapes = [array.shape for array in arrays]
+        if shapes != expected or [array.dtype for array in arrays] != dtypes:
             names = ", ".join(tensor_name(graph, index) for index in indices)
+            wanted = [np.dtype(dtype).name if dtype else "other" for dtype in dtypes]
             raise UnsupportedError(
-                f"Calibration data has the shapes {shapes}, the model's inputs ({names}) have "
-                f"{expected}."
+                f"Calibration data has the shapes {shapes} of {[a.dtype.name for a in arrays]}, "
+                f"the model's inputs ({names}) have {expected} of {wanted}. Pass a list of inputs, "
+                "each a list of arrays."
             )
-    return {index: [each[i] for each in calibration] for i, index in enumerate(indices)}
+    return {index: [each[i] for each in given] for i, index in enumerate(indices)}
 
 
-def run_operator(model: Model, op: int, values: Values) -> None:
+def run_operator(model: Model, op: int, values: Values, count: int) -> None:
     """Adds what one operator writes, and forgets what no later one reads.
 
+    Args:
+      model: that it is in.
+      op: its index in the first subgraph.
+      values: what was computed so far.
+      count: calibration inputs; an operator on constants alone answers each alike.
+
     Raises:
+      ModelFileError: it reads what no operator before it writes.
       UnsupportedError: it does not run by itself; the message names it.
     """
     graph = model.subgraphs[0]
     runner = OperatorRunner(model, graph, op)
-    inputs = zip(*(values[index] for index in runner.inputs), strict=True)
+    for index in runner.inputs:
+        if index not in values:
+            raise ModelFileError(
+                f"operator {op} reads the tensor {tensor_name(graph, index)!r}, which no operator "
+                "before it writes; the file is damaged"
+            )
+    inputs = [[values[index][number] for index in runner.inputs] for number in range(count)]
     outputs = zip(*(runner(each) for each in inputs), strict=True)
     values.update(zip(runner.outputs, map(list, outputs), strict=True))
     later = {int(i) for operator in graph.operators[op + 1 :] for i in operator.inputs}

@@ -100,6 +100,31 @@ def certify(
     return _prove(replace(settings, policy="proven", **changes), layers, skipped)
 
 
+def certified(
+    model: bytes,
+    *,
+    depth: int,
+    first_layer_depth: int,
+    accumulator_bits: int,
+    target: Sequence[str] | None = None,
+) -> bytes:
+    """The model with a certificate of these settings, which are those of `certify`.
+
+    Raises:
+      ModelFileError, UnsupportedError: as `certify`.
+      CertificateError: a layer that does not fit; `layers` names all of them.
+    """
+    certificate = certify(model, depth, first_layer_depth, accumulator_bits, target)
+    refused = [layer.name for layer in certificate.layers if not layer.proven]
+    if refused:
+        raise CertificateError(
+            f"These layers do not fit {accumulator_bits} bits: {', '.join(refused)}. "
+            "Nothing was written; ask for a smaller depth.",
+            refused,
+        )
+    return attach_certificate(model, certificate)
+
+
 def check_certificate(parsed: Model) -> None:
     """Recomputes the certificate in a model, where there is one, and compares.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oaq_keras.errors import CertificateError, OaqError
+from oaq_keras.layouts import NEVER_DRAINED
 from oaq_keras.plan import ISAS
 from oaq_keras.version import __version__
 
@@ -76,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     command.add_argument(
-        "--depth", type=_positive, help="products a lane adds between two drains (16)"
+        "--depth", type=_depth, help="products a lane adds between two drains (16)"
     )
     command.add_argument(
-        "--first-layer-depth", type=_positive, help="the same for the model's first layer (4)"
+        "--first-layer-depth", type=_depth, help="the same for the model's first layer (4)"
     )
     command.add_argument(
         "--picture", type=Path, metavar="OUT.png", help="draw headroom by layer (needs matplotlib)"
@@ -128,16 +129,21 @@ def _add_recertify(commands: Any) -> None:
     command.add_argument("source", type=Path, metavar="IN", help="an int8 .tflite file")
     command.add_argument("target", type=Path, metavar="OUT", help="the file to write")
     command.add_argument(
-        "--depth", type=_positive, default=16, help="products a lane adds between two drains (16)"
+        "--depth", type=_depth, default=16, help="products a lane adds between two drains (16)"
     )
     command.add_argument(
         "--first-layer-depth",
-        type=_positive,
+        type=_depth,
         default=4,
         help="the same for layers that read the model's input (4)",
     )
     command.add_argument(
-        "--accumulator-bits", type=_positive, default=16, help="bits of a lane, 8 to 16 (16)"
+        "--accumulator-bits",
+        type=int,
+        choices=range(8, 17),
+        metavar="BITS",
+        default=16,
+        help="bits of a lane, 8 to 16 (16)",
     )
     command.add_argument(
         "--calibration",
@@ -147,6 +153,7 @@ def _add_recertify(commands: Any) -> None:
         "inputs, in their order: answers stay much closer",
     )
     command.add_argument("--force", action="store_true", help="overwrite OUT")
+    _add_json(command)
 
 
 def _add_benchmark(commands: Any) -> None:
@@ -197,6 +204,13 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return value
+
+
+def _depth(text: str) -> int:
+    depth = _positive(text)
+    if depth > NEVER_DRAINED:
+        raise argparse.ArgumentTypeError(f"{text!r} is above {NEVER_DRAINED}, never drained")
+    return depth
 
 
 def _print_json(value: Any) -> None:
@@ -325,12 +339,18 @@ def _recertify(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise OaqError(str(error)) from error
     _write(options.target, data, options.force)
-    print(certify(data))
-    print(f"{options.target}: {len(data) / 1024:.1f} KiB")
+    if options.json:
+        print(certify(data).to_json(indent=2))
+    else:
+        print(certify(data))
+        print(f"{options.target}: {len(data) / 1024:.1f} KiB")
     return OK
 
 
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuses an OUT that cannot be written, before anything is computed."""
+    if not target.parent.is_dir():
+        raise OaqError(f"{target} cannot be written: there is no folder {target.parent}")
     if not target.exists():
         return
     if source.exists() and source.samefile(target):
@@ -343,8 +363,6 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
 
 def _write(target: Path, data: bytes, overwrite: bool) -> None:
     """Writes all of a file or none of it, even if the machine stops in between."""
-    if not target.parent.is_dir():
-        raise OaqError(f"{target} cannot be written: there is no folder {target.parent}")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("xb") as file:

@@ -12,8 +12,8 @@ import numpy as np
 from oaq_keras._keras import tf
 from oaq_keras.canonical import ACTIVATION_SUFFIX
 from oaq_keras.certificate import POLICY_METADATA, TARGETS
-from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.errors import CertificateError, UnsupportedError
+from oaq_keras.certification import certified
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.finish import finish
 from oaq_keras.flatbuffer import read_model as read_file
 from oaq_keras.flatbuffer import set_metadata, write_model
@@ -66,21 +66,13 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
     target = _target(quantizers)
     fitted = finish(exported, depth, first_layer_depth, accumulator_bits, target)
     converted = to_custom_ops(fitted) if ops == "custom" else fitted
-    certificate = certify(
+    return certified(
         converted,
         depth=depth,
         first_layer_depth=first_layer_depth,
         accumulator_bits=accumulator_bits,
         target=target,
     )
-    refused = [layer.name for layer in certificate.layers if not layer.proven]
-    if refused:
-        raise CertificateError(
-            f"These layers do not fit {accumulator_bits} bits: {', '.join(refused)}. "
-            "Nothing was exported.",
-            refused,
-        )
-    return attach_certificate(converted, certificate)
 
 
 def _weight_quantizers(model: Any) -> list[WeightQuantizer]:

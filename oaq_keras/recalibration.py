@@ -43,6 +43,7 @@ def reconstruct_layers(
       budgets: those of a layer.
 
     Raises:
+      ModelFileError: an operator that reads what none before it writes.
       UnsupportedError: several subgraphs, data that is not the model's, or an operator that does
         not run by itself.
     """
@@ -51,12 +52,13 @@ def reconstruct_layers(
     layers = {layer.op: layer for layer in int8_layers(model)[0]}
     for op in range(len(model.subgraphs[0].operators)):
         layer = layers.get(op)
-        if layer is not None and layer.kind in _NO_PATCHES:
+        # Of what no operator wrote there are no values: a constant, or the file is damaged.
+        if layer is not None and (layer.kind in _NO_PATCHES or layer.input not in given):
             refit_layer(model, original, layer, budgets(layer))
         elif layer is not None:
             _reconstruct(model, original, layer, wanted, given, budgets(layer))
-        run_operator(original, op, wanted)
-        run_operator(model, op, given)
+        run_operator(original, op, wanted, len(calibration))
+        run_operator(model, op, given, len(calibration))
 
 
 def _reconstruct(

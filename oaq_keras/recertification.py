@@ -8,16 +8,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from oaq_keras.argument_checks import is_whole
 from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import METADATA, POLICY_METADATA
-from oaq_keras.certification import attach_certificate, certify
-from oaq_keras.errors import CertificateError, UnsupportedError
+from oaq_keras.certification import certified, certify
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Source, load_bytes, read_model, remove_metadata, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, Layout
 from oaq_keras.recalibration import copy_of, reconstruct_layers
 from oaq_keras.refit import refit_layer
+from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
 
 
 def recertify(
@@ -36,7 +38,7 @@ def recertify(
     is left of the mean.
 
     Args:
-      model: bytes of a .tflite file with int8 layers, or its path.
+      model: bytes of a .tflite file with int8 layers, builtin operators or ours, or its path.
       depth: accumulation depth T that every layer is to fit.
       first_layer_depth: the same for layers that read the model's input.
       accumulator_bits: bits of a lane, 8 to 16.
@@ -52,13 +54,14 @@ def recertify(
         a layer whose weights cannot be changed; the message names it.
       CertificateError: a layer that does not fit all the same.
     """
-    if not 8 <= accumulator_bits <= 16:
+    if not is_whole(accumulator_bits) or not 8 <= accumulator_bits <= 16:
         raise UnsupportedError(
-            f"accumulator_bits is {accumulator_bits}; lanes hold 8 to 16 bits. Give one of these."
+            f"accumulator_bits is {accumulator_bits!r}; lanes hold 8 to 16 bits. Give one of these."
         )
     given = load_bytes(model)
-    parsed = read_model(given)
     certify(given, depth=depth, first_layer_depth=first_layer_depth)
+    custom = any(layer.custom for layer in int8_layers(read_model(given))[0])
+    parsed = read_model(to_builtin_ops(given) if custom else given)
     for name in (METADATA, POLICY_METADATA):
         remove_metadata(parsed, name)  # It speaks of codes that are about to change.
     layers, _ = int8_layers(parsed)
@@ -74,27 +77,15 @@ def recertify(
             if load(layer.codes, budgets(layer)).max() > 1.0:
                 refit_layer(parsed, original, layer, budgets(layer))
     else:
-        reconstruct_layers(parsed, original, calibration, budgets)
+        reconstruct_layers(parsed, original, [list(each) for each in calibration], budgets)
     fitted = keep_associated_files(given, write_model(parsed))
-    return _certified(fitted, depth, first_layer_depth, accumulator_bits)
-
-
-def _layouts(layer: Int8Layer) -> tuple[Layout, ...]:
-    return (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)
-
-
-def _certified(model: bytes, depth: int, first_layer_depth: int, accumulator_bits: int) -> bytes:
-    certificate = certify(
-        model,
+    return certified(
+        to_custom_ops(fitted) if custom else fitted,
         depth=depth,
         first_layer_depth=first_layer_depth,
         accumulator_bits=accumulator_bits,
     )
-    refused = [layer.name for layer in certificate.layers if not layer.proven]
-    if refused:
-        raise CertificateError(
-            f"These layers do not fit {accumulator_bits} bits: {', '.join(refused)}. "
-            "Nothing was written; ask for a smaller depth.",
-            refused,
-        )
-    return attach_certificate(model, certificate)
+
+
+def _layouts(layer: Int8Layer) -> tuple[Layout, ...]:
+    return (CHANNEL,) if layer.kind == "DEPTHWISE_CONV_2D" else (C8, C4)

@@ -123,7 +123,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 weights = self.weight_quantizer(
                     kind=rule.kind or "conv",
                     depth=self._depth(name, assignment),
-                    accumulator_bits=options.accumulator_bits,
+                    accumulator_bits=int(options.accumulator_bits),
                     layouts=self._layouts(rule),
                     input_format=assignment.kernels[name],
                     regularization=options.regularization,
@@ -163,7 +163,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         return self.options.of_layer(origin["sums_of"]).width
 
     def _depth(self, name: str, assignment: Assignment) -> int:
-        return self.options.depth_of(name, name in assignment.first)
+        return int(self.options.depth_of(name, name in assignment.first))
 
     def _layouts(self, rule: LayerRule) -> tuple[str, ...]:
         wanted = self.options.resolved_target().layouts

@@ -2,8 +2,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
+import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from oaq_keras import cli
 from oaq_keras.certificate import POLICY_METADATA
 from oaq_keras.certification import certify
-from oaq_keras.errors import UnsupportedError
+from oaq_keras.errors import ModelFileError, UnsupportedError
 from oaq_keras.flatbuffer import (
     get_metadata,
     kind,
@@ -28,7 +32,8 @@ from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED
 from oaq_keras.recertification import recertify
-from tests.models import small_network, upsampling_network
+from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
+from tests.models import ModelBuilder, small_network, upsampling_network
 
 Inputs = list[list[np.ndarray[Any, Any]]]
 NETWORKS = [small_network, upsampling_network]
@@ -95,6 +100,19 @@ def test_answers_stay_closer_than_by_plain_inflation(network: Callable[[], bytes
     assert lost(with_data, content) < (0.8 if network is small_network else 1.0) * plain
 
 
+def _saved(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def _archive(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
 def test_a_file_that_fits_keeps_its_codes_and_the_same_file_comes_out_every_time() -> None:
     fitting = small_network(largest=15)
     before, after = (int8_layers(read_model(x))[0] for x in (fitting, recertify(fitting)))
@@ -108,7 +126,12 @@ def test_a_file_that_fits_keeps_its_codes_and_the_same_file_comes_out_every_time
 
 @pytest.mark.parametrize(
     ("calibration", "message"),
-    [([], "no inputs"), ([[np.zeros((1, 8, 9, 3), np.int8)]], r"shapes \[\(1, 8, 9, 3\)\]")],
+    [
+        ([], "no inputs"),
+        ([[np.zeros((1, 8, 9, 3), np.int8)]], r"shapes \[\(1, 8, 9, 3\)\]"),
+        ([[np.zeros((1, 8, 8, 3), np.float32)]], r"of \['float32'\], .* of \['int8'\]"),
+        ([np.zeros((1, 8, 8, 3), np.int8)], "a list of inputs, each a list of arrays"),
+    ],
 )
 def test_unusable_data_is_refused(calibration: Inputs, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
@@ -125,7 +148,41 @@ def test_what_older_metadata_said_of_the_codes_goes() -> None:
     assert get_metadata(read_model(again), POLICY_METADATA) is None
 
 
-@pytest.mark.parametrize("bits", [3, 7, 17, 20])
+def test_operators_on_constants_run_for_every_input_and_generators_are_data() -> None:
+    builder = ModelBuilder()
+    source = builder.input((1, 6, 6, 3))
+    kept = builder.tensor("kept", (1, 6, 6, 3), data=np.full((1, 6, 6, 3), 50, np.int8))
+    made = builder.quantize(kept, 0.05, 3)
+    codes = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 3))
+    content = builder.build(builder.conv(builder.add(source, made), codes))
+    found = recertify(content, calibration=((a[0],) for a in inputs_of(content, 3)))
+    assert certify(found).proven
+    assert found == recertify(content, calibration=inputs_of(content, 3))
+
+
+def test_what_no_operator_writes_is_named() -> None:
+    builder = ModelBuilder()
+    orphan = builder.tensor("orphan", (1, 6, 6, 3))
+    source = builder.input((1, 6, 6, 3))
+    codes = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 3))
+    content = builder.build(builder.conv(builder.add(source, orphan), codes))
+    with pytest.raises(ModelFileError, match="operator 0 reads the tensor 'orphan'"):
+        recertify(content, calibration=inputs_of(content, 3))
+
+
+@pytest.mark.parametrize("with_data", [False, True])
+def test_files_with_our_operators_come_out_with_them(with_data: bool) -> None:
+    content = small_network()
+    calibration = inputs_of(content, 4) if with_data else None
+    found = recertify(to_custom_ops(content), calibration=calibration)
+    assert certify(found).proven
+    assert all(layer.custom for layer in int8_layers(read_model(found))[0])
+    inputs = inputs_of(content, 4, seed=3)
+    expected = answers(recertify(content, calibration=calibration), inputs)
+    np.testing.assert_array_equal(answers(to_builtin_ops(found), inputs), expected)
+
+
+@pytest.mark.parametrize("bits", [3, 7, 17, 20, 16.0, True])
 def test_bits_that_no_lane_has_are_refused(bits: int) -> None:
     with pytest.raises(UnsupportedError, match=f"accumulator_bits is {bits}"):
         recertify(small_network(), accumulator_bits=bits)
@@ -181,6 +238,66 @@ class TestCommand:
         assert cli.main(command) == cli.FAULT
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "no calibration data"),
+            (b"PK\x03\x04 cut off", "no calibration data"),
+            (b"\x93NUMPY\x01\x00v\x00{'descr': (((, ", "no calibration data"),
+            (_archive("notes.txt", b"a text"), "'notes.txt' in it is no array"),
+            (_archive("a.npy", _saved(np.zeros((4, 8, 8, 3), np.int8))[:300]), "no calibration"),
+            (_archive("a.npy", _saved(np.array([{}]))), "no calibration data"),
+            (_archive("a.npy", _saved(np.int8(3))), r"holds int8 \[\]"),
+        ],
+    )
+    def test_files_that_are_no_data_are_refused(
+        self, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, data = tmp_path / "in.tflite", tmp_path / "data.npz"
+        source.write_bytes(small_network())
+        data.write_bytes(content)
+        command = ["recertify", str(source), str(tmp_path / "out"), "--calibration", str(data)]
+        assert cli.main(command) == cli.FAULT
+        error = capsys.readouterr().err
+        assert re.search(message, error)
+        assert "numpy.savez" in error or "takes INT8" in error
+        assert not (tmp_path / "out").exists()
+
+    def test_one_array_serves_and_the_certificate_is_printed_as_json(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, target, data = (tmp_path / x for x in ("in.tflite", "out.tflite", "data.npy"))
+        source.write_bytes(small_network())
+        inputs = inputs_of(small_network(), 4)
+        np.save(data, np.concatenate([a[0] for a in inputs]))
+        command = ["recertify", str(source), str(target), "--calibration", str(data), "--json"]
+        assert cli.main(command) == cli.OK
+        assert json.loads(capsys.readouterr().out)["depth"] == 16
+        assert target.read_bytes() == recertify(small_network(), calibration=inputs)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--accumulator-bits", "7"],
+            ["--accumulator-bits", "17"],
+            ["--depth", str(NEVER_DRAINED + 1)],
+            ["--first-layer-depth", "0"],
+        ],
+    )
+    def test_limits_out_of_range_are_usage_errors(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(["recertify", "in", "out", *arguments])
+        assert arguments[1] in capsys.readouterr().err
+
+    def test_a_folder_that_is_not_there_is_found_out_first(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        target = tmp_path / "none" / "out.tflite"
+        assert cli.main(["recertify", "no.tflite", str(target)]) == cli.FAULT
+        assert "there is no folder" in capsys.readouterr().err
 
     def test_needs_no_tensorflow(self, tmp_path: Path) -> None:
         source = tmp_path / "in.tflite"
