@@ -144,6 +144,9 @@ bench-arm: arm-build $(LIBRARY) ## what ARM kernels should reach, by models of c
 # DATA= a folder with the images and models that results/imagenet.py names.
 DATA ?= ../shared/data
 
+# With oneDNN, as TensorFlow comes: training takes half the time.
+results methods: export TF_ENABLE_ONEDNN_OPTS := 1
+
 results: $(READY) $(LIBRARY) ## what networks answer after quantization, as tables; kept in build/results, hours the first time
 	@$(RUN) -m results.cifar10 --data "$(DATA)" --write
 	@$(RUN) -m results.recertify --data "$(DATA)" --write

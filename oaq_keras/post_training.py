@@ -71,8 +71,8 @@ def post_training_quantize(
 
     Activation formats are those with which the layers that read them lose least: coarser
     activations let weights be finer. Layer by layer, codes are then chosen within the bound by what
-    answers lose on the data, after what the layers before have lost; biases take up what is left
-    of the mean.
+    answers lose on the data, after what the layers before have lost; biases, where a layer has one,
+    take up what is left of the mean.
 
     Args:
       model: as for `quantize`.

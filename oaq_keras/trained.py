@@ -2,6 +2,7 @@
 """What a quantized model holds: its weight quantizers and its activation formats."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,35 +26,27 @@ def inflation_bits(model: Any) -> float:
 
     0 where every layer's plain int8 codes fit already; what overflow regularization shrinks.
     """
-    quantizers = weight_quantizers(model).values()
-    total = sum(quantizer.mac_share for quantizer in quantizers)
-    bits = sum(
-        quantizer.mac_share * float(np.mean(np.log2(quantizer.inflation().numpy())))
-        for quantizer in quantizers
-    )
-    return bits / total if total else 0.0
+    return _mean_over_macs(model, lambda each: float(np.mean(np.log2(each.inflation().numpy()))))
 
 
 def mean_width(model: Any) -> float:
     """Bits of the activations that are read, log2 of hi - lo + 1, weighted by MACs."""
-    quantizers = weight_quantizers(model).values()
-    total = sum(quantizer.mac_share for quantizer in quantizers)
-    bits = sum(
-        quantizer.mac_share * math.log2(float(quantizer.table.width(quantizer.input_format)) + 1)
-        for quantizer in quantizers
+    return _mean_over_macs(
+        model, lambda each: math.log2(float(each.table.width(each.input_format)) + 1)
     )
-    return bits / total if total else 0.0
 
 
 def proven_share(model: Any) -> float:
     """Share of the MACs, 0 to 1, in channels whose codes of this moment fit at their depth."""
+    return _mean_over_macs(model, lambda each: float(np.mean(each.code_load().numpy() <= 1.0)))
+
+
+def _mean_over_macs(model: Any, figure: Callable[[WeightQuantizer], float]) -> float:
     quantizers = weight_quantizers(model).values()
     total = sum(quantizer.mac_share for quantizer in quantizers)
-    fitting = sum(
-        quantizer.mac_share * float(np.mean(quantizer.code_load().numpy() <= 1.0))
-        for quantizer in quantizers
-    )
-    return fitting / total if total else 0.0
+    if not total:
+        return 0.0
+    return sum(quantizer.mac_share * figure(quantizer) for quantizer in quantizers) / total
 
 
 def format_tables(model: Any) -> list[FormatTable]:

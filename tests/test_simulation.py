@@ -18,6 +18,7 @@ from ai_edge_litert import interpreter as litert
 import oaq_keras
 from oaq_keras import library
 from oaq_keras._keras import keras
+from oaq_keras.flatbuffer import is_int8, kind, read_model
 from tests.keras_models import images, mixed_network, sequential_network
 from tests.layer_codes import REFERENCE, compare_layers, count
 
@@ -25,6 +26,7 @@ KINDS = {
     *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX"),
 }
+MOVING = {"PAD", "QUANTIZE", "RESHAPE"}
 LEAST_EQUAL = 0.9998
 """Of a layer's codes, on the same inputs; 99.9997 % of ResNet8's were."""
 
@@ -49,8 +51,14 @@ def other_network(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)), name="other")
 
 
-def quantized(network: Any, **options: Any) -> Any:
+def quantized(network: Any, epochs: int = 0, **options: Any) -> Any:
+    """Trained for some epochs, or not at all."""
     keras.utils.set_random_seed(3)
+    if epochs:
+        model = oaq_keras.quantize(network, **options)
+        model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+        model.fit(images(64), np.arange(64) % 5, batch_size=8, epochs=epochs, verbose=0)
+        return model
     return oaq_keras.post_training_quantize(network, [images(64)], **options)
 
 
@@ -68,6 +76,7 @@ CASES = [
     (mixed_network, {}),
     (mixed_network, {"width": 203, "depth": 4}),
     (mixed_network, {"policy": "paper"}),
+    (mixed_network, {"epochs": 3}),
     (sequential_network, {"width": 203, "depth": 4}),
     (other_network, {}),
     (other_network, {"width": 203, "depth": 4}),
@@ -89,11 +98,22 @@ def test_layers_compute_what_keras_simulates(
     make, model, content = case
     compared = list(compare_layers(model, content, images(64, seed=5), kernels))
     print(*compared, sep="\n")
+    assert sum(each.kind not in MOVING for each in compared) == _computing_operators(content)
     if make is mixed_network:
         assert {each.kind for each in compared} >= KINDS
     for each in compared:
         assert each.largest <= 1, each
         assert each.codes - each.counts[0] <= max(FEW, (1 - LEAST_EQUAL) * each.codes), each
+
+
+def _computing_operators(content: bytes) -> int:
+    """Operators that write int8, but for those that only move or convert codes."""
+    parsed = read_model(content)
+    graph = parsed.subgraphs[0]
+    return sum(
+        is_int8(graph.tensors[int(operator.outputs[0])]) and kind(parsed, operator) not in MOVING
+        for operator in graph.operators
+    )
 
 
 def answers_of(content: bytes, x: np.ndarray) -> np.ndarray:
