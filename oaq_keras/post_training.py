@@ -37,16 +37,8 @@ def calibrate(model: Any, representative_dataset: Iterable[Any]) -> Any:
             "calibrate() takes a model from oaq_keras.quantize(), got one without formats. "
             "Call quantize(model) first."
         )
-    if not callable(representative_dataset) and not isinstance(representative_dataset, Iterable):
-        raise UnsupportedError(
-            "representative_dataset is an iterable of batches, or a callable that returns one; "
-            f"got {type(representative_dataset).__name__}."
-        )
-    batches = (
-        representative_dataset() if callable(representative_dataset) else (representative_dataset)
-    )
     count = 0
-    for batch in batches:
+    for batch in _batches(representative_dataset):
         inputs = _inputs(model, batch)
         for table in tables:
             table.observing = True
@@ -86,13 +78,21 @@ def post_training_quantize(
     Raises:
       UnsupportedError: as for `quantize` and `calibrate`.
     """
-    if callable(representative_dataset):
-        representative_dataset = representative_dataset()
-    batches = list(representative_dataset)
+    batches = list(_batches(representative_dataset))
     quantized = calibrate(quantize(model, **options), batches)
     choose_formats(quantized, batches)
     reconstruct_layers(quantized, batches)
     return quantized
+
+
+def _batches(dataset: Any) -> Iterable[Any]:
+    batches = dataset() if callable(dataset) else dataset
+    if not isinstance(batches, Iterable):
+        raise UnsupportedError(
+            "representative_dataset is an iterable of batches, or a callable that returns one; "
+            f"got {type(batches).__name__}."
+        )
+    return batches
 
 
 def _inputs(model: Any, batch: Any) -> Any:
