@@ -39,12 +39,11 @@ def choose_first_widths(model: Any) -> None:
             readers.setdefault(quantizer.input_format, []).append((quantizer.mac_share, loads))
     for table in format_tables(model):
         for name in table.free_widths():
-            if name in readers:
-                table.start_width(name, _least_costly(readers[name]))
+            table.start_width(name, _least_costly(readers.get(name, [])))
 
 
 def _least_costly(readers: list[tuple[float, NDArray[np.float64]]]) -> int:
-    """The width of least J, readers counting by their share of the MACs."""
+    """The width of least J, readers counting by their share of the MACs; all codes for none."""
     widths = np.arange(MIN_WIDTH, CODES.width + 1)
     total = sum(share for share, _ in readers)
     inflation = np.zeros(len(widths))

@@ -118,7 +118,8 @@ def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedMo
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
     wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme)
     quantized = QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
-    choose_first_widths(quantized)
+    if scheme.options.policy != "paper":  # whose scales follow what batches show, not the bound
+        choose_first_widths(quantized)
     return quantized
 
 
