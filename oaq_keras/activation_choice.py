@@ -65,7 +65,7 @@ def choose_closed(
     top = float(values.max(initial=0.0))
     top = min(top, largest) if largest is not None else top
     if not top > 0.0:
-        return closed_format(1.0, CODES.width)
+        return closed_format(1.0, widths[0] if widths else CODES.width)
     if widths is None:
         widths = WIDTHS if readers else (CODES.width,)
     costs = [_weight_error(reader, widths) for reader in readers]

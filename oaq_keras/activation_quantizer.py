@@ -14,7 +14,7 @@ from oaq_keras.formats import CODES, MIN_WIDTH
 from oaq_keras.kernel_rounding import Sums, as_averaged_codes, as_scaled_sums, is_wanted
 
 DEFAULT_WIDTH = 127
-"""Width at which training starts: 7 bits, where a c4 pair cannot saturate."""
+"""Width where none is chosen (`first_widths`): 7 bits, where a c4 pair cannot saturate."""
 
 _MOVING_AVERAGE = 0.99
 _SMALLEST_CLIP = 1e-5

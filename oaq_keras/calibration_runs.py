@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ Values = dict[int, list[NDArray[Any]]]
 _SEED = 1
 
 
-def input_values(model: Model, calibration: Sequence[Sequence[NDArray[Any]]]) -> Values:
+def input_values(model: Model, calibration: Iterable[Sequence[NDArray[Any]]]) -> Values:
     """Calibration data as the values of the model's inputs.
 
     Raises:
@@ -33,13 +33,19 @@ def input_values(model: Model, calibration: Sequence[Sequence[NDArray[Any]]]) ->
             f"The model has {len(model.subgraphs)} subgraphs; calibration data is used for models "
             "of one. Leave the data away."
         )
-    if not calibration:
-        raise UnsupportedError("The calibration data holds no inputs; pass 100 or so.")
     graph = model.subgraphs[0]
     indices = [int(i) for i in graph.inputs]
     expected = [shape(graph, index) for index in indices]
     dtypes = [INPUT_DTYPES.get(graph.tensors[index].type) for index in indices]
-    given = [[np.asarray(array) for array in arrays] for arrays in calibration]
+    try:
+        given = [[np.asarray(array) for array in arrays] for arrays in calibration]
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(
+            f"Calibration data is a list of inputs, each a list of arrays; got "
+            f"{type(calibration).__name__}: {error}."
+        ) from error
+    if not given:
+        raise UnsupportedError("The calibration data holds no inputs; pass 100 or so.")
     for arrays in given:
         shapes = [array.shape for array in arrays]
         if shapes != expected or [array.dtype for array in arrays] != dtypes:
@@ -50,6 +56,8 @@ def input_values(model: Model, calibration: Sequence[Sequence[NDArray[Any]]]) ->
                 f"the model's inputs ({names}) have {expected} of {wanted}. Pass a list of inputs, "
                 "each a list of arrays."
             )
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise UnsupportedError("Calibration data holds values that are not finite; clean it.")
     return {index: [each[i] for each in given] for i, index in enumerate(indices)}
 
 

@@ -20,17 +20,20 @@ class Distillation:
     batch (Hinton et al., arXiv 1503.02531). Each step runs the teacher forward once, about a third
     of a float training step in time, and holds its weights besides. The term is part of the loss in
     training, not in `evaluate`, and shown as the metric "distillation". Sample weights leave it
-    alone.
+    alone. Training loops of one's own have it from `model.compute_loss`.
 
     Attributes:
-      weight: of the term, beside the compiled loss.
+      weight: of the term, which the logged loss holds too.
       temperature: t, which softens both distributions.
       teacher: a tf_keras model with the same inputs and outputs; None for the model to quantize.
+      from_logits: whether teacher and student answer logits, not probabilities; None to see it by
+        the softmax that each ends in.
     """
 
     weight: float = 1.0
     temperature: float = 2.0
     teacher: Any = None
+    from_logits: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuses numbers that make no sense.
@@ -47,12 +50,17 @@ class Distillation:
         """Refuses a teacher that cannot teach `model`.
 
         Raises:
-          UnsupportedError: not a tf_keras model, or of other shapes; or no classifier.
+          UnsupportedError: not a functional tf_keras model, or of other shapes; no classifier.
         """
         if not isinstance(self.teacher, keras.Model):
             raise UnsupportedError(
                 f"The teacher of distillation is a tf_keras model, got "
                 f"{type(self.teacher).__name__}. Leave it out to take the float model."
+            )
+        if not self.teacher.inputs or not self.teacher.outputs:
+            raise UnsupportedError(
+                f"The teacher of distillation, {self.teacher.name!r}, is a subclassed model or has "
+                "no input shape yet. Build it with keras.Model(inputs, outputs)."
             )
         shapes = [[tuple(each.shape) for each in kind] for kind in (model.inputs, model.outputs)]
         given = [
@@ -70,6 +78,10 @@ class Distillation:
                 f"{shapes[1]}. Leave it out for models that are no classifiers."
             )
 
+    def answers_probabilities(self, model: Any) -> bool:
+        """Whether a functional model, teacher or student, answers probabilities, not logits."""
+        return ends_in_softmax(model) if self.from_logits is None else not self.from_logits
+
     def loss(self, inputs: Any, student: Any, probabilities: bool) -> Any:
         """The term of the loss for a batch, a float32 scalar.
 
@@ -79,16 +91,25 @@ class Distillation:
           probabilities: whether these are probabilities, not logits.
         """
         taught = tf.stop_gradient(self.teacher(inputs, training=False))
+        taught = tf.cast(taught, student.dtype)
         t = self.temperature
-        target = tf.nn.log_softmax(_logits(taught, ends_in_softmax(self.teacher)) / t)
+        target = tf.nn.log_softmax(_logits(taught, self.answers_probabilities(self.teacher)) / t)
         answer = tf.nn.log_softmax(_logits(student, probabilities) / t)
         divergence = tf.reduce_sum(tf.exp(target) * (target - answer), axis=-1)
         return self.weight * t * t * tf.reduce_mean(divergence)
 
 
+_PASSING = (keras.layers.Dropout, keras.layers.Reshape, keras.layers.Flatten)
+"""Layers behind a softmax that leave probabilities what they are."""
+
+
 def ends_in_softmax(model: Any) -> bool:
-    """Whether a model answers probabilities."""
+    """Whether the last layer of a functional model that computes anything is a softmax."""
     last = model.get_layer(model.output_names[0])
+    while isinstance(last, _PASSING):
+        (last,) = (layer for layer in model.layers if layer.output is last.input)
+    if isinstance(last, keras.Model):
+        return ends_in_softmax(last)
     activation = last.get_config().get("activation")
     return isinstance(last, keras.layers.Softmax) or activation == "softmax"
 

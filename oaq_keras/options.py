@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to train for: options of a whole model, and overrides by layer name."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -26,7 +27,7 @@ class Options:
       first_layer_depth: the same for layers that read the model's input, whose 256 codes are
         given and whose K is small.
       accumulator_bits: bits of a lane, 8 to 16.
-      regularization: lambda of the overflow regularization.
+      regularization: lambda of the overflow regularization, which policy "paper" does not have.
       width: width at which closed activation formats start, in codes; None to choose it format by
         format (`first_widths`).
       target: a name of `targets.TARGET_NAMES`: the layouts to fit, and what T saves.
@@ -78,6 +79,11 @@ class Options:
                         f"overrides[{pattern!r}] has the option {name!r}; a layer can have "
                         f"{', '.join(OVERRIDABLE)} of its own. Got {dict(options)!r}."
                     )
+            if self.policy == "paper" and "regularization" in options:
+                raise ValueError(
+                    f"overrides[{pattern!r}] gives regularization, which policy 'paper' does not "
+                    "have. Leave it out."
+                )
             try:
                 _check_numbers(replace(self, **options))
             except ValueError as error:
@@ -126,12 +132,24 @@ class Options:
 
     def depth_of(self, name: str, reads_input: bool) -> int:
         """The T that a layer must fit: an override's, or that of first or inner layers."""
-        own = [
-            options["depth"]
+        own = self._override("depth", name)
+        if own is not None:
+            return int(own)
+        return self.first_layer_depth if reads_input else self.depth
+
+    def width_of(self, *names: str) -> float | None:
+        """The width that overrides give what some layers, fused, write; None where none does."""
+        own = self._override("width", *names)
+        return None if own is None else float(own)
+
+    def _override(self, option: str, *names: str) -> Any:
+        """The last override of an option whose pattern matches one of the names."""
+        found = [
+            options[option]
             for pattern, options in self.overrides.items()
-            if "depth" in options and fnmatchcase(name, pattern)
+            if option in options and any(fnmatchcase(name, pattern) for name in names)
         ]
-        return own[-1] if own else self.first_layer_depth if reads_input else self.depth
+        return found[-1] if found else None
 
     def resolved_target(self) -> Target:
         """The target of that name."""
@@ -154,8 +172,9 @@ def _check_numbers(options: Options) -> None:
     bits = options.accumulator_bits
     if not is_whole(bits) or not 8 <= bits <= 16:
         raise ValueError(f"accumulator_bits is a whole number, 8 to 16, got {bits!r}.")
-    if not is_real(options.regularization) or not options.regularization >= 0:
-        raise ValueError(f"regularization is a number, at least 0, got {options.regularization!r}.")
+    weight = options.regularization
+    if not is_real(weight) or not 0 <= weight < math.inf:
+        raise ValueError(f"regularization is a number, at least 0, got {weight!r}.")
     width = options.width
     if width is not None and not (is_real(width) and MIN_WIDTH <= width <= CODES.width):
         raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes or None, got {width!r}.")

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import canonicalize
-from oaq_keras.distillation import Distillation, ends_in_softmax
+from oaq_keras.distillation import Distillation
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.first_widths import choose_first_widths
 from oaq_keras.format_assignment import assign_formats
-from oaq_keras.graph import build_model, read_model
+from oaq_keras.graph import Graph, build_model, read_model
 from oaq_keras.keras3 import is_keras3_model, read_keras3_model
 from oaq_keras.options import Options
 from oaq_keras.scheme import OverflowAwareQuantizeScheme
@@ -91,6 +93,7 @@ def quantize(
                 "wrapper. Pass the float model."
             )
     graph = read_model(model)
+    check_finite(graph)
     names = {node.name for node in graph}
     options.check_patterns(names)
     assignment = assign_formats(graph, canonicalize(graph, names))
@@ -105,7 +108,7 @@ def quantize(
         distillation.check(model)
     quantized = apply_scheme(model, OverflowAwareQuantizeScheme(options))
     if distillation is not None:
-        quantized.distill(distillation, ends_in_softmax(model))
+        quantized.distill(distillation, model)
     return quantized
 
 
@@ -121,6 +124,20 @@ def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedMo
     if scheme.options.policy != "paper":  # whose scales follow what batches show, not the bound
         choose_first_widths(quantized)
     return quantized
+
+
+def check_finite(graph: Graph) -> None:
+    """Refuses weights that are not numbers.
+
+    Raises:
+      UnsupportedError: the layer that has some.
+    """
+    for node in graph:
+        if not all(np.isfinite(values).all() for values in node.weights):
+            raise UnsupportedError(
+                f"Layer {node.name!r} has weights that are not finite: training diverged. Restore "
+                "a checkpoint from before."
+            )
 
 
 def _as_given(outputs: list[Any]) -> Any:

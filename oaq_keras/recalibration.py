@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ _NO_PATCHES = ("TRANSPOSE_CONV",)
 def reconstruct_layers(
     model: Model,
     original: Model,
-    calibration: Sequence[Sequence[NDArray[Any]]],
+    calibration: Iterable[Sequence[NDArray[Any]]],
     budgets: Callable[[Int8Layer], tuple[Budget, ...]],
 ) -> None:
     """Gives layers codes within their budgets and biases that keep the mean, in execution order.
@@ -48,6 +48,7 @@ def reconstruct_layers(
         not run by itself.
     """
     wanted = input_values(original, calibration)
+    count = len(next(iter(wanted.values()), []))
     given = dict(wanted)
     layers = {layer.op: layer for layer in int8_layers(model)[0]}
     for op in range(len(model.subgraphs[0].operators)):
@@ -57,8 +58,8 @@ def reconstruct_layers(
             refit_layer(model, original, layer, budgets(layer))
         elif layer is not None:
             _reconstruct(model, original, layer, wanted, given, budgets(layer))
-        run_operator(original, op, wanted, len(calibration))
-        run_operator(model, op, given, len(calibration))
+        run_operator(original, op, wanted, count)
+        run_operator(model, op, given, count)
 
 
 def _reconstruct(

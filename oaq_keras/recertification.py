@@ -16,7 +16,7 @@ from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Source, load_bytes, read_model, remove_metadata, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
-from oaq_keras.layouts import C4, C8, CHANNEL, Layout
+from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED, Layout
 from oaq_keras.recalibration import copy_of, reconstruct_layers
 from oaq_keras.refit import refit_layer
 from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
@@ -46,18 +46,27 @@ def recertify(
         the order of its inputs.
 
     Returns:
-      The file with its certificate. Operators, shapes, inputs and outputs are those given.
+      The file with its certificate. Operators, shapes, inputs and outputs are those given; a file
+      that has some of our operators comes out with ours throughout.
 
     Raises:
       ModelFileError: not a model, or a damaged one.
-      UnsupportedError: no int8 layers, bits out of range, calibration data that does not fit, or
-        a layer whose weights cannot be changed; the message names it.
+      UnsupportedError: no int8 layers, depth or bits out of range, calibration data that does not
+        fit, or a layer whose weights cannot be changed; the message names it.
       CertificateError: a layer that does not fit all the same.
     """
     if not is_whole(accumulator_bits) or not 8 <= accumulator_bits <= 16:
         raise UnsupportedError(
             f"accumulator_bits is {accumulator_bits!r}; lanes hold 8 to 16 bits. Give one of these."
         )
+    for name, value in {"depth": depth, "first_layer_depth": first_layer_depth}.items():
+        if not is_whole(value) or not 1 <= value <= NEVER_DRAINED:
+            raise UnsupportedError(
+                f"{name} is {value!r}; give a number of products from 1 to {NEVER_DRAINED}, "
+                "never drained."
+            )
+    depth, first_layer_depth = int(depth), int(first_layer_depth)
+    accumulator_bits = int(accumulator_bits)
     given = load_bytes(model)
     certify(given, depth=depth, first_layer_depth=first_layer_depth)
     custom = any(layer.custom for layer in int8_layers(read_model(given))[0])
@@ -77,7 +86,7 @@ def recertify(
             if load(layer.codes, budgets(layer)).max() > 1.0:
                 refit_layer(parsed, original, layer, budgets(layer))
     else:
-        reconstruct_layers(parsed, original, [list(each) for each in calibration], budgets)
+        reconstruct_layers(parsed, original, calibration, budgets)
     fitted = keep_associated_files(given, write_model(parsed))
     return certified(
         to_custom_ops(fitted) if custom else fitted,

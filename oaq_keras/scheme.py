@@ -29,7 +29,10 @@ class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
     ```python
     annotated = tfmot.quantization.keras.quantize_annotate_model(model)
     model = tfmot.quantization.keras.quantize_apply(annotated, OverflowAwareQuantizeScheme())
+    oaq_keras.first_widths.choose_first_widths(model)
     ```
+
+    The last line does what `quantize` does besides; without it closed formats start at width 127.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
           ValueError: an override that reaches no layer.
         """
         graph = read_model(model)
+        known = {node.name for node in graph}
         table = FormatTable()
         with format_table(table):
             annotated = canonicalize(graph, set(layer_quantize_map))
@@ -103,21 +107,27 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             label = graph.free_name(f"quantize_{name}")
             graph.insert_after(name, QuantizeInput(quantizer, name=label))
         prepared = build_model(graph)
-        configs = self._configs(graph, prepared, assignment, table)
+        configs = self._configs(graph, prepared, assignment, table, known)
         for name, given in layer_quantize_map.items():
             if given.get("quantize_config") is not None:
                 configs[name] = given["quantize_config"]
         return prepared, {name: {"quantize_config": config} for name, config in configs.items()}
 
     def _configs(
-        self, graph: Graph, prepared: Any, assignment: Assignment, table: FormatTable
+        self,
+        graph: Graph,
+        prepared: Any,
+        assignment: Assignment,
+        table: FormatTable,
+        known: set[str],
     ) -> dict[str, OverflowAwareQuantizeConfig]:
         shares = self._shares(graph, prepared, assignment)
+        origins = {name: _origin(graph, name, assignment, prepared) for name in assignment.formats}
+        widths = self._widths(assignment, origins, known)
         configs = {}
-        closed = []
         for name in assignment.quantized:
             rule = rule_of(graph[name].layer)
-            options = self.options.of_layer(_given(name))
+            options = self.options.of_layer(_given(name, known))
             weights = output = None
             if name in assignment.kernels:
                 weights = self.weight_quantizer(
@@ -126,7 +136,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     accumulator_bits=int(options.accumulator_bits),
                     layouts=self._layouts(rule),
                     input_format=assignment.kernels[name],
-                    regularization=options.regularization,
+                    regularization=float(options.regularization),
                     mac_share=shares[name][0],
                     worth=shares[name][1],
                     reads_input=name in assignment.first,
@@ -135,10 +145,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 )
             if name in assignment.formats:
                 label = assignment.formats[name]
-                origin = _origin(graph, name, assignment, prepared)
-                width = self._width(name, origin)
-                if label in assignment.closed:
-                    closed += [origin.get("sums_of", _given(name)), _given(name)]
+                width = widths.get(label)
                 if width is not None:
                     table.keep_width(label)
                 output = self.activation_quantizer(
@@ -147,20 +154,48 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     assignment.closed.get(label),
                     DEFAULT_WIDTH if width is None else width,
                     table,
-                    origin=origin,
+                    origin=origins[name],
                 )
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
             )
-        self.options.check_reach(assignment.kernels, dict.fromkeys(closed))
         return configs
 
-    def _width(self, name: str, origin: Mapping[str, Any]) -> float | None:
-        """What was asked for a layer's output, by its name or that of the layer it is fused to."""
-        own = self.options.of_layer(_given(name)).width
-        if own != self.options.width or "sums_of" not in origin:
-            return own
-        return self.options.of_layer(origin["sums_of"]).width
+    def _widths(
+        self, assignment: Assignment, origins: Mapping[str, Mapping[str, Any]], known: set[str]
+    ) -> dict[str, float]:
+        """Widths that were asked for, by format.
+
+        A layer whose output is a closed format has its name, and that of the layer with weights
+        that it is fused to.
+
+        Raises:
+          ValueError: an override that reaches no layer, or two widths for one format.
+        """
+        names: dict[str, tuple[str, str]] = {}
+        for name, label in assignment.formats.items():
+            if label in assignment.closed:
+                own = _given(name, known)
+                names[name] = (origins[name].get("sums_of", own), own)
+        every = dict.fromkeys(each for group in names.values() for each in group)
+        self.options.check_reach(assignment.kernels, every)
+        asked: dict[str, set[float]] = {}
+        for name, group in names.items():
+            width = self.options.width_of(*group)
+            if width is not None:
+                asked.setdefault(assignment.formats[name], set()).add(width)
+        for label, given in asked.items():
+            if len(given) > 1:
+                members = [
+                    own for name, (_, own) in names.items() if assignment.formats[name] == label
+                ]
+                raise ValueError(
+                    f"The layers {', '.join(members)} share one format, and overrides gives them "
+                    f"the widths {', '.join(f'{width:g}' for width in sorted(given))}. Give one."
+                )
+        default = self.options.width
+        found = {} if default is None else dict.fromkeys(assignment.closed, float(default))
+        return found | {label: given.pop() for label, given in asked.items()}
 
     def _depth(self, name: str, assignment: Assignment) -> int:
         return int(self.options.depth_of(name, name in assignment.first))
@@ -187,9 +222,9 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         }
 
 
-def _given(name: str) -> str:
-    """The layer of the given model that a node was made of."""
-    return name.removesuffix(ACTIVATION_SUFFIX)
+def _given(name: str, known: set[str]) -> str:
+    """The layer of the given model, whose layers are `known`, that a node was made of."""
+    return name if name in known else name.removesuffix(ACTIVATION_SUFFIX)
 
 
 def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> dict[str, Any]:

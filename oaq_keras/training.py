@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model that `quantize` returns: a functional Keras model whose `fit` runs the schedule."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
 from oaq_keras.distillation import Distillation
 from oaq_keras.kernel_rounding import kernel_rounding
+
+
+@dataclass(frozen=True)
+class _Untracked:
+    """A metric that Keras does not take for a part of the model whose weights it saves."""
+
+    metric: Any
 
 
 class QuantizedModel(keras.Model):
@@ -21,16 +29,23 @@ class QuantizedModel(keras.Model):
     distillation: Distillation | None = None
     _evaluates = False
 
-    def distill(self, distillation: Distillation, probabilities: bool) -> None:
+    def distill(self, distillation: Distillation, model: Any) -> None:
         """Takes a teacher's answers into the loss of training.
 
         Args:
           distillation: with its teacher.
-          probabilities: whether this model answers probabilities, not logits.
+          model: the float model that this one was made of.
         """
         self.distillation = distillation
-        self._answers_probabilities = probabilities
-        self._divergence = keras.metrics.Mean("distillation")
+        self._answers_probabilities = distillation.answers_probabilities(model)
+        self._divergence = _Untracked(keras.metrics.Mean("distillation"))
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Those of `keras.Model`, and in training what distillation adds to the loss."""
+        if self.distillation is None or self._evaluates:
+            return list(super().metrics)
+        return [*super().metrics, self._divergence.metric]
 
     def fit(
         self,
@@ -66,10 +81,9 @@ class QuantizedModel(keras.Model):
         self._evaluates = True
         try:
             with kernel_rounding():
-                metrics = super().test_step(data)
+                return super().test_step(data)
         finally:
             self._evaluates = False
-        return {name: value for name, value in metrics.items() if name != "distillation"}
 
     def predict_step(self, data: Any) -> Any:
         """`keras.Model.predict_step`, rounding as the exported file does."""
@@ -80,9 +94,10 @@ class QuantizedModel(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
     ) -> Any:
         """The compiled loss and the overflow regularization, and in training the teacher's term."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight)
         if self.distillation is None or self._evaluates:
-            return loss
+            return super().compute_loss(x, y, y_pred, sample_weight)
         term = self.distillation.loss(x, y_pred, self._answers_probabilities)
-        self._divergence.update_state(term)
-        return loss + term
+        self._divergence.metric.update_state(term)
+        return self.compiled_loss(
+            y, y_pred, sample_weight, regularization_losses=[*self.losses, term]
+        )

@@ -121,7 +121,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         fast = training and self.accumulator_bits == _WIDEST
         flat = self._flat(inputs)
         first, load, width = self._plain(flat)
-        if training:
+        if training and self.regularization * self.worth:
             self._remember(load)
         passes = _TRAINING_PASSES if fast else _GUARD_PASSES
         scale = first * self._inflation(flat, first, load, width, passes)

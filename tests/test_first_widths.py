@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+import oaq_keras
 from oaq_keras._keras import keras
 from oaq_keras.first_widths import WEIGHT_SHARE
 from oaq_keras.formats import MIN_WIDTH
@@ -62,6 +63,28 @@ def test_longer_sums_start_narrower_and_given_widths_stay() -> None:
     assert _width(model, overrides={"first": {"width": 98}}) == pytest.approx(98)
 
 
-def test_a_network_of_many_layers_gets_widths_of_its_own() -> None:
-    (table,) = format_tables(quantize(mixed_network(keras)))
-    assert all(MIN_WIDTH <= float(table.width(name)) <= 255 for name in table.free_widths())
+def test_every_format_gets_a_width_of_its_own_and_what_no_weights_read_all_codes() -> None:
+    keras.utils.set_random_seed(1)
+    (table,) = format_tables(quantize(mixed_network(keras), depth=NEVER_DRAINED))
+    widths = [round(float(table.width(name))) for name in table.free_widths()]
+    assert len(set(widths)) > 3
+    x = inputs = keras.Input((8, 8, 3))
+    for layer in (
+        keras.layers.Conv2D(64, 3, activation="relu", name="read"),
+        keras.layers.Conv2D(64, 3, activation="relu", name="averaged"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3),
+    ):
+        x = layer(x)
+    (table,) = format_tables(quantize(keras.Model(inputs, x), depth=NEVER_DRAINED))
+    assert float(table.width("read")) < 200
+    assert float(table.width("averaged")) == pytest.approx(255)
+
+
+def test_policy_paper_keeps_a_width_that_no_bound_chose() -> None:
+    assert _width(_network(0.5), depth=NEVER_DRAINED, policy="paper") == pytest.approx(127)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name() -> None:
+    with pytest.raises(oaq_keras.UnsupportedError, match="'second' has weights that are not"):
+        quantize(_network(float("nan")))

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import oaq_keras
-from oaq_keras._keras import keras
+from oaq_keras._keras import keras, tf
 from oaq_keras.certificate import POLICY_METADATA
 from oaq_keras.flatbuffer import get_metadata, read_model
 from oaq_keras.quantization import quantize
@@ -59,6 +59,11 @@ def test_models_with_overrides_are_exported(override: dict[str, Any]) -> None:
         ({"overrides": [("conv", 3)]}, "overrides is a mapping"),
         ({"target": "cortex"}, "target is one of all, arm, .* got 'cortex'"),
         ({"policy": "prooven"}, "got 'prooven'"),
+        ({"regularization": float("inf")}, "regularization is a number"),
+        (
+            {"policy": "paper", "overrides": {"conv*": {"regularization": 1.0}}},
+            "gives regularization, which policy 'paper' does not have",
+        ),
         ({"distillation": True}, r"oaq_keras.Distillation\(.*got True"),
     ],
 )
@@ -100,6 +105,43 @@ def test_overrides_that_reach_nothing_are_refused(override: Any, message: str) -
         x = layer(x)
     with pytest.raises(ValueError, match=message):
         quantize(keras.Model(inputs, x), overrides=override)
+
+
+def test_widths_of_a_shared_format_are_those_of_any_member() -> None:
+    inputs = keras.Input((12, 12, 3))
+    both = [keras.layers.Conv2D(4, 3, activation="relu", name=name)(inputs) for name in "ab"]
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Concatenate()(both))
+    network = keras.Model(inputs, x)
+    for overrides in ({"b": {"width": 60}}, {"*": {"width": 99}, "[ab]": {"width": 60}}):
+        model = oaq_keras.post_training_quantize(network, [images(8)], overrides=overrides)
+        *_, last = weight_quantizers(model).values()
+        (table,) = format_tables(model)
+        assert float(table.width(last.input_format)) == pytest.approx(60)
+    with pytest.raises(ValueError, match=r"a, b share one format, .* the widths 60, 99"):
+        quantize(network, overrides={"a": {"width": 60}, "b": {"width": 99}})
+
+
+@pytest.mark.parametrize(
+    ("options", "width"),
+    [
+        ({"overrides": {"*": {"width": 99}, "c": {"width": 60}}}, 60),
+        ({"overrides": {"stem_activation": {"width": 60}, "c": {"width": 99}}}, 99),
+        ({"width": 127, "overrides": {"c": {"width": 60}, "stem_*": {"width": 127}}}, 127),
+        ({"width": 127}, 127),
+    ],
+)
+def test_later_overrides_win_by_whichever_name(options: dict[str, Any], width: float) -> None:
+    x = inputs = keras.Input((12, 12, 3))
+    for layer in (
+        keras.layers.Conv2D(4, 3, name="c"),
+        keras.layers.ReLU(name="stem_activation"),
+        keras.layers.Conv2D(4, 3),
+    ):
+        x = layer(x)
+    model = quantize(keras.Model(inputs, x), **options)
+    *_, last = weight_quantizers(model).values()
+    (table,) = format_tables(model)
+    assert float(table.width(last.input_format)) == pytest.approx(width)
 
 
 def test_widths_of_a_separate_activation_are_given_by_either_name() -> None:
@@ -218,6 +260,53 @@ def test_distillation_is_part_of_training_alone_and_reads_each_model_as_it_ends(
     assert sorted(history) == ["distillation", "loss", "val_loss"]
     assert 0 < history["distillation"][-1] < 0.05
     assert model.evaluate(x, y, verbose=0) == pytest.approx(history["val_loss"][-1])
+    y = tf.constant(y)
+    taught = model.compute_loss(x, y, model(x, training=True))
+    without = quantize(student)
+    without.set_weights(model.get_weights())
+    without.compile("sgd", "sparse_categorical_crossentropy")
+    alone = without.compute_loss(x, y, without(x, training=True))
+    assert float(taught) > float(alone) + 1e-5
+
+
+def test_metrics_of_the_users_keep_their_names() -> None:
+    model = quantize(sequential_network(keras))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="distillation")
+    model.compile("sgd", loss, metrics=[accuracy])
+    x, y = images(16), np.arange(16) % 5
+    history = model.fit(x, y, verbose=0, validation_data=(x, y)).history
+    assert "val_distillation" in history
+
+
+def _ending(*last: Any) -> Any:
+    x = inputs = keras.Input((4,))
+    for layer in last:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "probabilities"),
+    [
+        (lambda: _ending(keras.layers.Softmax()), True),
+        (lambda: _ending(keras.layers.Dense(4, "softmax"), keras.layers.Dropout(0.1)), True),
+        (lambda: _ending(keras.layers.Softmax(), keras.layers.Reshape((4,))), True),
+        (lambda: _ending(_ending(keras.layers.Softmax())), True),
+        (lambda: _ending(keras.layers.Dense(4), keras.layers.Reshape((4,))), False),
+    ],
+)
+def test_teachers_are_read_as_they_end(teacher: Any, probabilities: bool) -> None:
+    found = oaq_keras.Distillation().answers_probabilities(teacher())
+    assert found == probabilities
+    given = oaq_keras.Distillation(from_logits=probabilities)
+    assert given.answers_probabilities(teacher()) != probabilities
+
+
+def test_teachers_without_inputs_are_refused() -> None:
+    unbuilt = keras.Sequential([keras.layers.Dense(5)])
+    with pytest.raises(oaq_keras.UnsupportedError, match="no input shape yet"):
+        quantize(sequential_network(keras), distillation=oaq_keras.Distillation(teacher=unbuilt))
 
 
 def test_distillation_of_what_is_no_classifier_is_refused() -> None:

@@ -106,6 +106,11 @@ def _saved(array: Any) -> bytes:
     return file.getvalue()
 
 
+def _header(shape: str) -> bytes:
+    text = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
 def _archive(name: str, content: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -131,6 +136,9 @@ def test_a_file_that_fits_keeps_its_codes_and_the_same_file_comes_out_every_time
         ([[np.zeros((1, 8, 9, 3), np.int8)]], r"shapes \[\(1, 8, 9, 3\)\]"),
         ([[np.zeros((1, 8, 8, 3), np.float32)]], r"of \['float32'\], .* of \['int8'\]"),
         ([np.zeros((1, 8, 8, 3), np.int8)], "a list of inputs, each a list of arrays"),
+        (5, "each a list of arrays; got int"),
+        ([None], "each a list of arrays; got list"),
+        ([[[[1], [2, 3]]]], "each a list of arrays; got list"),
     ],
 )
 def test_unusable_data_is_refused(calibration: Inputs, message: str) -> None:
@@ -186,6 +194,18 @@ def test_files_with_our_operators_come_out_with_them(with_data: bool) -> None:
 def test_bits_that_no_lane_has_are_refused(bits: int) -> None:
     with pytest.raises(UnsupportedError, match=f"accumulator_bits is {bits}"):
         recertify(small_network(), accumulator_bits=bits)
+
+
+@pytest.mark.parametrize("option", ["depth", "first_layer_depth"])
+@pytest.mark.parametrize("value", [0, 4.0, NEVER_DRAINED + 1])
+def test_depths_out_of_range_are_refused(option: str, value: Any) -> None:
+    with pytest.raises(UnsupportedError, match=f"{option} is {value}"):
+        recertify(small_network(), **{option: value})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    found = recertify(small_network(), depth=np.int64(8), accumulator_bits=np.int32(14))
+    assert found == recertify(small_network(), depth=8, accumulator_bits=14)
 
 
 def test_shared_weights_are_refused_by_name() -> None:
@@ -249,6 +269,7 @@ class TestCommand:
             (_archive("a.npy", _saved(np.zeros((4, 8, 8, 3), np.int8))[:300]), "no calibration"),
             (_archive("a.npy", _saved(np.array([{}]))), "no calibration data"),
             (_archive("a.npy", _saved(np.int8(3))), r"holds int8 \[\]"),
+            (_header(f"({10**30},)"), "no calibration data"),
         ],
     )
     def test_files_that_are_no_data_are_refused(
