@@ -36,7 +36,7 @@ RECIPE = 2
 
 EPOCHS = 3
 BATCH = 64
-PAGE = "docs/results.md"
+PAGES = ("docs/results.md", "README.md")
 LEARNING_RATE = 3e-4
 MODELS = {"resnet8": "mlperftiny_resnet8_cifar10.h5", "resnet20": "akamaster_resnet20_cifar10.h5"}
 SEEDS = {"resnet8": 5, "resnet20": 2}
@@ -97,7 +97,8 @@ def main() -> int:
     missing = fill([(*row, quantized) for row in wanted(options.only)], options)
     print(table())
     if options.write:
-        write_table(PAGE, "cifar10", table())
+        for page in PAGES:
+            write_table(page, "cifar10", table())
     if missing:
         print(f"{missing} rows are missing; run again to go on.")
     return 0

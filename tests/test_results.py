@@ -71,7 +71,7 @@ def test_tables_go_between_their_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "name"),
     [
-        (cifar10.PAGE, "cifar10"),
+        *((page, "cifar10") for page in cifar10.PAGES),
         (recertify.PAGE, "recertify"),
         (post_training.PAGE, "imagenet"),
         ("docs/results.md", "step"),
