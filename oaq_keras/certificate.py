@@ -21,6 +21,10 @@ FORMAT = "oaq-certificate"
 VERSION = 1
 METADATA = "oaq_certificate"
 POLICY_METADATA = "oaq_policy"
+OF_POLICY_PAPER = (
+    "policy paper: trained by observed overflow, and exported without a certificate; this is what "
+    "its codes happen to prove"
+)
 """Name of the metadata in which a file says that it was trained without a proof."""
 POLICIES = ("proven", "paper")
 TARGETS = ("c8", "c4", "channel")
@@ -214,6 +218,8 @@ class Certificate:
             shares,
             *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in self.skipped),
         ]
+        if self.policy == "paper":
+            lines.append(OF_POLICY_PAPER)
         return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from oaq_keras import accumulator
 from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import (
     METADATA,
+    POLICY_METADATA,
     TARGETS,
     Certificate,
     LayerCertificate,
@@ -97,7 +98,8 @@ def certify(
         _compare(settings, recomputed)
         if not changes:
             return recomputed
-    return _prove(replace(settings, policy="proven", **changes), layers, skipped)
+    policy = "proven" if get_metadata(parsed, POLICY_METADATA) is None else "paper"
+    return _prove(replace(settings, policy=policy, **changes), layers, skipped)
 
 
 def certified(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oaq_keras.certificate import Certificate
+from oaq_keras.certificate import OF_POLICY_PAPER, Certificate
 from oaq_keras.certification import certify
 from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
 from oaq_keras.errors import CertificateError, UnsupportedError
@@ -65,6 +65,7 @@ class Inspection:
             "summary": None if self.certificate is None else vars(self.certificate.summary()),
             "proven": None if self.certificate is None else self.certificate.proven,
             "depth": None if self.certificate is None else self.certificate.depth,
+            "policy": None if self.certificate is None else self.certificate.policy,
             "reason": self.reason,
         }
 
@@ -98,6 +99,8 @@ class Inspection:
             f"{self.certificate.depth}: {summary.proven:.1%} proven, {summary.never_drained:.1%} "
             f"never drained ({summary.proven_layers} layers proven as a whole)"
         )
+        if self.certificate.policy == "paper":
+            lines.append(OF_POLICY_PAPER)
         return "\n".join(lines)
 
 

@@ -26,12 +26,6 @@ SEEDS = 1
 PAGE = "docs/methods.md"
 
 
-def _float(model: Any, data: Data, settings: dict[str, Any], method: Method) -> bytes:
-    """The given network, in float."""
-    del data, settings, method
-    return _converted(model)
-
-
 def _float_trained(model: Any, data: Data, settings: dict[str, Any], method: Method) -> bytes:
     """The same, trained on by the recipe."""
     del method
@@ -48,7 +42,7 @@ def _our_post_training(model: Any, data: Data, settings: dict[str, Any], method:
     import oaq_keras
 
     given = [_some(data, settings)]
-    quantized = oaq_keras.post_training_quantize(model, given, **method.options)
+    quantized = oaq_keras.post_training_quantize(model, given, **(method.options or {}))
     return bytes(oaq_keras.convert(quantized, ops="builtin"))
 
 
@@ -65,14 +59,14 @@ def _other(weights: str, activations: str = "ActivationQuantizer", learns: bool 
 
         fixed = {} if learns else {"width": 255, "regularization": 0.0}
         scheme = OverflowAwareQuantizeScheme(
-            Options(**method.options, **fixed),
+            Options(**(method.options or {}), **fixed),
             getattr(other_methods, weights),
             getattr(other_methods, activations),
         )
         schedule = Schedule() if learns else Schedule(learn_widths=1.0, freeze=1.0)
         quantized = apply_scheme(model, scheme)
         trained = cifar10.fit(quantized, data, settings, _last(model), [schedule])
-        if method.options.get("depth") is None:
+        if (method.options or {}).get("depth") is None:
             return _converted(trained, [])
         return bytes(oaq_keras.convert(trained, ops="builtin"))
 
@@ -108,7 +102,7 @@ _T16 = {"depth": 16}
 _NEVER = {"depth": NEVER_DRAINED}
 
 ROWS: tuple[tuple[Method, Make | None], ...] = (
-    (Method("float, as given"), _float),
+    (cifar10.FLOAT, None),
     (Method("float, trained on"), _float_trained),
     (Method("stock int8 after training (TensorFlow)"), _stock_post_training),
     (cifar10.METHODS[0], None),

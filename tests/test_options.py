@@ -12,6 +12,7 @@ import oaq_keras
 from oaq_keras._keras import keras, tf
 from oaq_keras.certificate import POLICY_METADATA
 from oaq_keras.flatbuffer import get_metadata, read_model
+from oaq_keras.inspection import inspect_model
 from oaq_keras.quantization import quantize
 from oaq_keras.targets import TARGET_NAMES
 from oaq_keras.trained import format_tables, weight_quantizers
@@ -207,6 +208,9 @@ def test_policy_paper_trains_and_exports_without_a_certificate() -> None:
     assert get_metadata(read_model(content), "oaq_certificate") is None
     certificate = oaq_keras.certify(content, depth=oaq_keras.NEVER_DRAINED)
     assert not certificate.proven
+    assert certificate.policy == "paper"
+    assert "policy paper" in str(certificate)
+    assert "policy paper" in str(inspect_model(content))
     assert all(layer.name and layer.layouts for layer in certificate.unproven)
 
 
