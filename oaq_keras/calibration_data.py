@@ -57,6 +57,9 @@ def load_calibration(path: Path, model: Source) -> list[list[NDArray[Any]]]:
 
 def _arrays(path: Path) -> list[NDArray[Any]]:
     with path.open("rb") as file:
+        if not file.read(6).startswith((b"PK", b"\x93NUMPY")):
+            raise ValueError("it is neither .npz nor .npy")
+        file.seek(0)
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return [found]
@@ -77,6 +80,8 @@ def _batches(path: Path, graph: Graph, index: int, array: NDArray[Any]) -> list[
         )
     batch, rest = expected[0], expected[1:]
     dtype = INPUT_DTYPES.get(tensor.type)
+    if array.ndim and not len(array):
+        raise UnsupportedError(f"{path} holds an empty array; save 100 inputs or so")
     fits = array.ndim and array.shape[1:] == rest and array.dtype == dtype
     if not fits or len(array) < batch:
         raise UnsupportedError(

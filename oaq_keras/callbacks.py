@@ -121,6 +121,15 @@ class Certificates(keras.callbacks.Callback):
     It costs a look at all weights, once every `every` epochs, and no look at data.
     """
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses models without formats.
+
+        Raises:
+          UnsupportedError: not a quantized model.
+        """
+        del logs
+        was_trained(self.model)
+
     def __init__(self, every: int = 1) -> None:
         """Makes the callback; it looks at every `every`-th epoch.
 

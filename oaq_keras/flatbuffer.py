@@ -287,6 +287,17 @@ def remove_metadata(model: Model, name: str) -> None:
     model.metadata = [entry for entry in model.metadata if text(entry.name) != name]
 
 
+def drop_unused_buffers(model: Model) -> None:
+    """Remove the data that no tensor and no metadata refers to; buffer 0 stays, the empty one."""
+    owners = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    owners += model.metadata
+    used = sorted({0, *(int(owner.buffer) for owner in owners)})
+    place = {old: new for new, old in enumerate(used)}
+    for owner in owners:
+        owner.buffer = place[int(owner.buffer)]
+    model.buffers = [model.buffers[index] for index in used]
+
+
 def _entries(given: Any, field: str) -> Any:
     value = None if given is None else getattr(given, field)
     return () if value is None else value

@@ -70,19 +70,33 @@ def post_training_quantize(
       model: as for `quantize`.
       representative_dataset: as for `calibrate`; all of it is kept in memory, with what two layers
         make of it.
-      **options: as for `quantize`. A `width` that is given stays.
+      **options: as for `quantize`, but for policy "paper" and distillation, which need training.
+        A `width` that is given stays.
 
     Returns:
       A model to pass to `convert`, or to train further.
 
     Raises:
       UnsupportedError: as for `quantize` and `calibrate`.
+      ValueError: an option that is out of range, or works in training alone.
     """
+    for option, why in _OF_TRAINING.items():
+        if options.get(option) not in (None, "proven"):
+            raise ValueError(
+                f"post_training_quantize() got {option}={options[option]!r}, but {why}. Leave it "
+                "out, or use quantize() and fit()."
+            )
     batches = list(_batches(representative_dataset))
     quantized = calibrate(quantize(model, **options), batches)
     choose_formats(quantized, batches)
     reconstruct_layers(quantized, batches)
     return quantized
+
+
+_OF_TRAINING = {
+    "policy": "the paper's rule follows the overflow of training batches",
+    "distillation": "it is a term of the loss of training",
+}
 
 
 def _batches(dataset: Any) -> Iterable[Any]:

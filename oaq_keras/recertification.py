@@ -13,7 +13,14 @@ from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import METADATA, POLICY_METADATA
 from oaq_keras.certification import certified, certify
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Source, load_bytes, read_model, remove_metadata, write_model
+from oaq_keras.flatbuffer import (
+    Source,
+    drop_unused_buffers,
+    load_bytes,
+    read_model,
+    remove_metadata,
+    write_model,
+)
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED, Layout
@@ -87,6 +94,7 @@ def recertify(
                 refit_layer(parsed, original, layer, budgets(layer))
     else:
         reconstruct_layers(parsed, original, calibration, budgets)
+    drop_unused_buffers(parsed)  # the codes that others have taken the place of
     fitted = keep_associated_files(given, write_model(parsed))
     return certified(
         to_custom_ops(fitted) if custom else fitted,

@@ -47,3 +47,11 @@ def test_unusable_data_is_refused(model: Any, data: Any, message: str) -> None:
 def test_a_float_model_is_refused() -> None:
     with pytest.raises(oaq_keras.UnsupportedError, match="Call quantize"):
         oaq_keras.calibrate(sequential_network(keras), [images(2)])
+
+
+@pytest.mark.parametrize(
+    "option", [{"policy": "paper"}, {"distillation": oaq_keras.Distillation()}]
+)
+def test_options_of_training_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"got {next(iter(option))}="):
+        oaq_keras.post_training_quantize(sequential_network(keras), [images(8)], **option)

@@ -203,6 +203,14 @@ def test_depths_out_of_range_are_refused(option: str, value: Any) -> None:
         recertify(small_network(), **{option: value})
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_codes_that_were_replaced_leave_the_file(network: Callable[[], bytes]) -> None:
+    found = read_model(recertify(network(), calibration=inputs_of(network(), 3)))
+    used = {t.buffer for graph in found.subgraphs for t in graph.tensors}
+    used |= {entry.buffer for entry in found.metadata}
+    assert used | {0} == set(range(len(found.buffers)))
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     found = recertify(small_network(), depth=np.int64(8), accumulator_bits=np.int32(14))
     assert found == recertify(small_network(), depth=8, accumulator_bits=14)
@@ -263,6 +271,8 @@ class TestCommand:
         ("content", "message"),
         [
             (b"", "no calibration data"),
+            (b"1,2,3\n", "neither .npz nor .npy"),
+            (_saved(np.zeros((0, 8, 8, 3), np.int8)), "empty array"),
             (b"PK\x03\x04 cut off", "no calibration data"),
             (b"\x93NUMPY\x01\x00v\x00{'descr': (((, ", "no calibration data"),
             (_archive("notes.txt", b"a text"), "'notes.txt' in it is no array"),
@@ -282,7 +292,7 @@ class TestCommand:
         assert cli.main(command) == cli.FAULT
         error = capsys.readouterr().err
         assert re.search(message, error)
-        assert "numpy.savez" in error or "takes INT8" in error
+        assert "numpy.savez" in error or "takes INT8" in error or "save 100" in error
         assert not (tmp_path / "out").exists()
 
     def test_one_array_serves_and_the_certificate_is_printed_as_json(

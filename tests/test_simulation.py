@@ -75,7 +75,7 @@ def kernels(request: pytest.FixtureRequest) -> str | None:
 CASES = [
     (mixed_network, {}),
     (mixed_network, {"width": 203, "depth": 4}),
-    (mixed_network, {"policy": "paper"}),
+    (mixed_network, {"policy": "paper", "epochs": 3}),
     (mixed_network, {"epochs": 3}),
     (sequential_network, {"width": 203, "depth": 4}),
     (other_network, {}),
