@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from oaq_keras._keras import keras
-from oaq_keras.schedule import Phases, set_progress, was_trained
+from oaq_keras.schedule import Phases, check_quantized, set_progress, was_trained
 from oaq_keras.trained import inflation_bits, mean_width, proven_share
 
 _RAMP_STEPS = 50
@@ -121,15 +121,6 @@ class Certificates(keras.callbacks.Callback):
     It costs a look at all weights, once every `every` epochs, and no look at data.
     """
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Refuses models without formats.
-
-        Raises:
-          UnsupportedError: not a quantized model.
-        """
-        del logs
-        was_trained(self.model)
-
     def __init__(self, every: int = 1) -> None:
         """Makes the callback; it looks at every `every`-th epoch.
 
@@ -140,6 +131,15 @@ class Certificates(keras.callbacks.Callback):
         if type(every) is not int or every < 1:
             raise ValueError(f"every is a number of epochs, 1 or more, got {every!r}.")
         self.every = every
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses models without formats.
+
+        Raises:
+          UnsupportedError: not a quantized model.
+        """
+        del logs
+        check_quantized(self.model)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes into the logs, which later callbacks see too."""

@@ -21,11 +21,12 @@ FORMAT = "oaq-certificate"
 VERSION = 1
 METADATA = "oaq_certificate"
 POLICY_METADATA = "oaq_policy"
+"""Name of the metadata in which a file says that it was trained without a proof."""
+
 OF_POLICY_PAPER = (
     "policy paper: trained by observed overflow, and exported without a certificate; this is what "
     "its codes happen to prove"
 )
-"""Name of the metadata in which a file says that it was trained without a proof."""
 POLICIES = ("proven", "paper")
 TARGETS = ("c8", "c4", "channel")
 

@@ -328,32 +328,30 @@ def _recertify(options: argparse.Namespace) -> int:
     _check_target(options.source, options.target, options.force)
     given = load_bytes(options.source)
     inputs = None if options.calibration is None else load_calibration(options.calibration, given)
-    try:
-        data = recertify(
-            given,
-            depth=options.depth,
-            first_layer_depth=options.first_layer_depth,
-            accumulator_bits=options.accumulator_bits,
-            calibration=inputs,
-        )
-    except ValueError as error:
-        raise OaqError(str(error)) from error
+    data = recertify(
+        given,
+        depth=options.depth,
+        first_layer_depth=options.first_layer_depth,
+        accumulator_bits=options.accumulator_bits,
+        calibration=inputs,
+    )
     _write(options.target, data, options.force)
-    if options.json:
-        print(certify(data).to_json(indent=2))
-    else:
-        print(certify(data))
+    certificate = certify(data)
+    print(certificate.to_json(indent=2) if options.json else certificate)
+    if not options.json:
         print(f"{options.target}: {len(data) / 1024:.1f} KiB")
     return OK
 
 
 def _check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuses an OUT that cannot be written, before anything is computed."""
+    """Refuses an IN that is not there and an OUT that cannot be written, before all else."""
+    if not source.exists():
+        raise OaqError(f"{source} does not exist; name a .tflite file as IN")
     if not target.parent.is_dir():
         raise OaqError(f"{target} cannot be written: there is no folder {target.parent}")
     if not target.exists():
         return
-    if source.exists() and source.samefile(target):
+    if source.samefile(target):
         raise OaqError(f"IN and OUT are the same file, {target}; name another OUT")
     if target.is_dir():
         raise OaqError(f"{target} is a folder; name a file as OUT")

@@ -107,7 +107,12 @@ def ends_in_softmax(model: Any) -> bool:
     """Whether the last layer of a functional model that computes anything is a softmax."""
     last = model.get_layer(model.output_names[0])
     while isinstance(last, _PASSING):
-        (last,) = (layer for layer in model.layers if layer.output is last.input)
+        # A layer that is called again has several outputs, and none of them by this name.
+        once = [layer for layer in model.layers if len(layer.inbound_nodes) == 1]
+        before = [layer for layer in once if layer.output is last.input]
+        if not before:
+            return False
+        (last,) = before
     if isinstance(last, keras.Model):
         return ends_in_softmax(last)
     activation = last.get_config().get("activation")

@@ -93,7 +93,7 @@ def quantize(
                 "wrapper. Pass the float model."
             )
     graph = read_model(model)
-    check_finite(graph)
+    _check_finite(graph)
     names = {node.name for node in graph}
     options.check_patterns(names)
     assignment = assign_formats(graph, canonicalize(graph, names))
@@ -126,7 +126,7 @@ def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedMo
     return quantized
 
 
-def check_finite(graph: Graph) -> None:
+def _check_finite(graph: Graph) -> None:
     """Refuses weights that are not numbers.
 
     Raises:

@@ -120,6 +120,15 @@ def was_trained(model: Any) -> bool:
     return all(float(table.schedule().progress) > 0.0 for table in _tables(model))
 
 
+def check_quantized(model: Any) -> None:
+    """Refuses models without formats.
+
+    Raises:
+      UnsupportedError: not a quantized model.
+    """
+    _tables(model)
+
+
 def _tables(model: Any) -> list[FormatTable]:
     tables = format_tables(model)
     if not tables:

@@ -73,12 +73,13 @@ def compare(model: str, arguments: argparse.Namespace) -> list[str]:
     pairs = [ours / stock for stock, ours in zip(times["stock"], times["ours"], strict=True)]
     quartiles = statistics.quantiles(pairs, n=4)
     first = {"stock": statistics.median(times["stock"]), "peaks": peaks["stock"]}
+    name = Path(model).name.removesuffix(".h5")
     lines = []
     for kind in KINDS:
         median, (grown, whole) = statistics.median(times[kind]), peaks[kind]
         spread = f"{quartiles[0]:.2f} to {quartiles[2]:.2f}" if kind == "ours" else ""
         lines.append(
-            f"| {Path(model).stem}, {arguments.batch} | {kind} | {1e3 * median:.1f} "
+            f"| {name}, {arguments.batch} | {kind} | {1e3 * median:.1f} "
             f"| {median / first['stock']:.2f} | {spread} | {steps[kind].operations()} "
             f"| {whole:.0f} | {whole / first['peaks'][1]:.2f} "
             f"| {grown:.0f} | {grown / first['peaks'][0]:.2f} |"

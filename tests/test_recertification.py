@@ -326,9 +326,18 @@ class TestCommand:
     def test_a_folder_that_is_not_there_is_found_out_first(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        target = tmp_path / "none" / "out.tflite"
-        assert cli.main(["recertify", "no.tflite", str(target)]) == cli.FAULT
+        source, target = tmp_path / "in.tflite", tmp_path / "none" / "out.tflite"
+        source.write_bytes(small_network())
+        assert cli.main(["recertify", str(source), str(target)]) == cli.FAULT
         assert "there is no folder" in capsys.readouterr().err
+
+    def test_a_source_that_is_not_there_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        target = tmp_path / "out.tflite"
+        assert cli.main(["recertify", str(tmp_path / "no.tflite"), str(target)]) == cli.FAULT
+        assert "no.tflite" in capsys.readouterr().err
+        assert not target.exists()
 
     def test_needs_no_tensorflow(self, tmp_path: Path) -> None:
         source = tmp_path / "in.tflite"

@@ -247,3 +247,11 @@ def test_certificates_are_logged() -> None:
     assert 4 <= logged["activation_bits"][0] <= 8
     with pytest.raises(ValueError, match="got 0"):
         callbacks.Certificates(every=0)
+
+
+def test_certificates_of_a_float_model_are_refused() -> None:
+    model = small_network()
+    model.compile("sgd", "mse")
+    x, y = data()
+    with pytest.raises(oaq_keras.UnsupportedError, match="quantize"):
+        model.fit(x, y, verbose=0, callbacks=[callbacks.Certificates()])
