@@ -156,6 +156,10 @@ results: $(READY) $(LIBRARY) ## what networks answer after quantization, as tabl
 methods: $(READY) $(LIBRARY) ## ours beside other methods, as the table of docs/methods.md; kept, an hour or two the first time
 	@$(RUN) -m results.methods --data "$(DATA)" --write
 
+models: $(READY) $(LIBRARY) ## keras.applications and published networks through all steps, as the tables of docs/models.md; kept, an hour the first time
+	@$(RUN) -m results.keras_models --write
+	@$(RUN) -m results.given_models --data "$(DATA)" --write
+
 coverage: $(READY) $(LIBRARY) ## line and branch coverage of the Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-report=html:build/coverage
 

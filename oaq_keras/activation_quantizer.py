@@ -2,7 +2,7 @@
 """Learnt formats of activation tensors, as tfmot quantizers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     domain, rounded straight through) are trained, scale = c / w, the codes are [127 - w, 127].
     The paper's alpha is 255 / w (Xie et al., arXiv 2005.13297, section 3).
     kind "open": all 256 codes over a moving average of the tensor's range.
+    kind "fixed": all 256 codes over limits that TFLite prescribes; nothing is learnt.
 
     Both start from the first CALIBRATION_STEPS training steps; the clip of a closed format is the
     one with the least squared error among a few shares of the largest value.
@@ -44,24 +45,33 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         width: float = DEFAULT_WIDTH,
         table: FormatTable | None = None,
         origin: Mapping[str, Any] | None = None,
+        limits: Sequence[float] | None = None,
+        member: int = 0,
+        members: int = 1,
     ) -> None:
         """Makes a quantizer.
 
         Args:
-          kind: "closed" or "open".
+          kind: "closed", "open" or "fixed".
           name: the format's name in the table; by default that of the layer.
           max_value: largest clip, 6.0 for a ReLU6.
           width: first width in codes, 15 to 255; the width of an open format is 255.
           table: formats to share with; by default those of the current scope.
           origin: what kernels compute the tensor from, so that inference rounds as they do
-            (`kernel_rounding`): {"sums_of": layer}, {"mean_of": format, "values": count}, or
-            {"averages": True} for averages of codes of this same format. By default unknown.
+            (`kernel_rounding`): {"sums_of": layer}, {"mean_of": format, "values": count},
+            {"sloped": format, "slope": gain below zero}, or {"averages": True} for averages of
+            codes of this same format. By default unknown.
+          limits: least and largest real value of a fixed format.
+          member: which of the tensors that share the format this is.
+          members: how many share it: its range is that of all of them together.
 
         Raises:
-          ValueError: an unknown kind, or a width out of range.
+          ValueError: an unknown kind, a width out of range, or limits where there are none.
         """
-        if kind not in ("closed", "open"):
-            raise ValueError(f"kind is 'closed' or 'open', got {kind!r}.")
+        if kind not in ("closed", "open", "fixed"):
+            raise ValueError(f"kind is 'closed', 'open' or 'fixed', got {kind!r}.")
+        if (kind == "fixed") != (limits is not None):
+            raise ValueError(f"limits go with kind 'fixed', got {kind!r} and {limits!r}.")
         if not MIN_WIDTH <= width <= CODES.width:
             raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes, got {width}.")
         self.kind = kind
@@ -70,6 +80,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.first_width = float(width)
         self.table = table or current_table()
         self.origin = dict(origin or {})
+        self.limits = None if limits is None else tuple(map(float, limits))
+        self.member = member
+        self.members = members
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Makes the format's variables on `layer`, or finds those of the same name."""
@@ -89,11 +102,15 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
                 constraint=constraint,
             )
 
-        variables = {"calibrated": weight("calibrated", 0.0)}
+        size = () if self.members == 1 else (self.members,)
+        fixed = float(self.kind == "fixed")
+        variables = {"calibrated": weight("calibrated", np.full(size, fixed, np.float32))}
         if self.kind == "closed":
             # Optimizers move what has no gradient too, by momentum and decay: what is not to
             # be trained is put back after each of their steps.
             first = math.log2(self.first_width)
+            if size:
+                variables["log2_clips"] = weight("log2_clips", np.zeros(size, np.float32))
             kept = variables["kept"] = weight("kept", (0.0, first))
             variables["log2_clip"] = weight(
                 "log2_clip", 0.0, lambda clip: tf.where(schedule.frozen > 0.0, kept[0], clip)
@@ -103,9 +120,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
                 first,
                 lambda width: tf.where(schedule.learns_width > 0.0, width, kept[1]),
             )
-        else:
-            variables["low"] = weight("low", 0.0)
-            variables["high"] = weight("high", 0.0)
+        elif self.kind == "open":
+            variables["low"] = weight("low", np.zeros(size, np.float32))
+            variables["high"] = weight("high", np.zeros(size, np.float32))
         self.table.add(
             format_name,
             variables,
@@ -114,8 +131,11 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         )
         return variables
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Fake-quantizes a float32 tensor; in training, calibrates and follows its range."""
+        if self.kind == "fixed":
+            return fake_quant_open(inputs, *self._limits(weights))
         if training or self.table.observing:
             inputs = self._observe(inputs, weights)
         elif is_wanted():
@@ -128,6 +148,13 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         scale = self._step(weights)
         if "averages" in self.origin:
             return as_averaged_codes(inputs, scale, self._zero_point(weights))
+        if "sloped" in self.origin:
+            source, slope = self.table.step(self.origin["sloped"]), float(self.origin["slope"])
+            below, above = (
+                as_scaled_sums(inputs, Sums(source * gain, tf.zeros(())), scale)
+                for gain in (slope, 1.0)
+            )
+            return tf.where(inputs < 0.0, below, above)
         sums = self.table.sums(self.origin.get("sums_of"))
         step = self.table.step(self.origin.get("mean_of"))
         if step is not None:
@@ -151,8 +178,23 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return float(CODES.low) - tf.round(self._limits(weights)[0] / self._step(weights))
 
     def _limits(self, weights: dict[str, Any]) -> tuple[Any, Any]:
-        low = tf.minimum(weights["low"], 0.0)
-        return low, tf.maximum(weights["high"], low + _SMALLEST_CLIP)
+        if self.limits is not None:
+            return tf.constant(self.limits[0]), tf.constant(self.limits[1])
+        low, high = weights["low"], weights["high"]
+        if self.members > 1:
+            low, high = tf.reduce_min(low), tf.reduce_max(high)
+        low = tf.minimum(low, 0.0)
+        return low, tf.maximum(high, low + _SMALLEST_CLIP)
+
+    def _own(self, values: Any) -> Any:
+        """This tensor's entry, a scalar, of a statistic that each member has."""
+        return values if self.members == 1 else values[self.member]
+
+    def _with_own(self, values: Any, own: Any) -> Any:
+        """The statistic with another entry for this tensor."""
+        if self.members == 1:
+            return own
+        return tf.where(tf.range(self.members) == self.member, own, values)
 
     def _clip(self, weights: dict[str, Any]) -> Any:
         clip = tf.maximum(tf.pow(2.0, weights["log2_clip"]), _SMALLEST_CLIP)
@@ -160,28 +202,35 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def _observe(self, inputs: Any, weights: dict[str, Any]) -> Any:
         """Updates what is not trained by gradients; returns inputs, ordered after the update."""
-        seen = weights["calibrated"]
+        seen = self._own(weights["calibrated"])
         if self.kind == "open":
             keep = tf.minimum(seen / (seen + 1.0), _MOVING_AVERAGE)
             keep = tf.where((self.table.schedule().frozen > 0.0) & (seen > 0.0), 1.0, keep)
             low = tf.minimum(tf.reduce_min(inputs), 0.0)
             high = tf.maximum(tf.reduce_max(inputs), 0.0)
             updates = [
-                weights["low"].assign(keep * weights["low"] + (1.0 - keep) * low),
-                weights["high"].assign(keep * weights["high"] + (1.0 - keep) * high),
-                seen.assign(tf.minimum(seen + 1.0, float(CALIBRATION_STEPS * 100))),
+                self._set(weights[side], keep * self._own(weights[side]) + (1.0 - keep) * limit)
+                for side, limit in (("low", low), ("high", high))
             ]
+            counted = tf.minimum(seen + 1.0, float(CALIBRATION_STEPS * 100))
+            updates.append(self._set(weights["calibrated"], counted))
             with tf.control_dependencies(updates):
                 return tf.identity(inputs)
 
         def calibrate() -> Any:
             values = tf.stop_gradient(inputs)
             found = _log2(self._least_error_clip(values, tf.stop_gradient(_width(weights))))
-            average = (weights["log2_clip"] * seen + found) / (seen + 1.0)
-            updates = [
+            clips = weights["log2_clip" if self.members == 1 else "log2_clips"]
+            average = (self._own(clips) * seen + found) / (seen + 1.0)
+            updates = [self._set(weights["calibrated"], seen + 1.0)]
+            if self.members > 1:
+                every = self._with_own(clips, average)
+                known = self._with_own(weights["calibrated"], seen + 1.0) > 0.0
+                updates.append(clips.assign(every))
+                average = tf.reduce_max(tf.where(known, every, every.dtype.min))
+            updates += [
                 weights["log2_clip"].assign(average),
                 weights["kept"].assign(tf.stack([average, weights["log2_width"]])),
-                seen.assign(seen + 1.0),
             ]
             with tf.control_dependencies(updates):
                 return tf.identity(seen)
@@ -189,6 +238,10 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         update = tf.cond(seen < float(CALIBRATION_STEPS), calibrate, lambda: tf.identity(seen))
         with tf.control_dependencies([update]):
             return tf.identity(inputs)
+
+    def _set(self, variable: Any, own: Any) -> Any:
+        """Assigns this tensor's entry of a statistic."""
+        return variable.assign(self._with_own(variable, own))
 
     def _least_error_clip(self, inputs: Any, width: Any) -> Any:
         largest = tf.maximum(tf.reduce_max(inputs), _SMALLEST_CLIP)
@@ -204,6 +257,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "max_value": self.max_value,
             "width": self.first_width,
             "origin": self.origin,
+            "limits": self.limits,
+            "member": self.member,
+            "members": self.members,
         }
 
 

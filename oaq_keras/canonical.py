@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewrites of a Keras graph into the layers that TFLite fuses, before formats are decided."""
+"""Brings a graph into the shape that TFLite runs in int8, before formats are decided."""
 
 from typing import Any
 
 import numpy as np
 
 from oaq_keras._keras import keras
+from oaq_keras.activations import name_of
+from oaq_keras.channel_affine import ChannelAffine
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
+from oaq_keras.images import AsImages, FromImages
+from oaq_keras.lowering import lower, shapes_of
+from oaq_keras.lowering_rules import ACTIVATION_SUFFIX
 from oaq_keras.normalization import FreezableBatchNormalization
-from oaq_keras.registry import is_relu
+from oaq_keras.registry import check_settings, is_relu, rule_of
 from oaq_keras.tflite_layers import TFLITE_LAYERS
 
+__all__ = ["ACTIVATION_SUFFIX", "canonicalize"]
+
 layers = keras.layers
-ACTIVATION_SUFFIX = "_activation"
-"""Behind a layer's name: the name of the layer that its activation became."""
 
 _REPLACEMENTS = {**TFLITE_LAYERS, layers.BatchNormalization: FreezableBatchNormalization}
-_WITH_ACTIVATION = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
+_IMAGES = 4
 
 
 def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     """Rewrites what the converter would not fuse, or would leave in float.
-
-    Activations other than relu become layers of their own, BatchNormalization behind Dense is
-    folded into its weights, and sums of three and more become sums of two.
 
     Args:
       graph: changed in place.
@@ -33,71 +35,172 @@ def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     Returns:
       `annotated`, without the layers that are gone and with those that were made.
     """
-    found = set(annotated)
     for node in graph:
-        if isinstance(node.layer, layers.BatchNormalization) and node.name in annotated:
-            found -= _fold_into_dense(graph, node)
-        if type(node.layer) is layers.Add and node.name in annotated:
-            found |= _split_sum(graph, node)
+        if node.name in annotated:
+            check_settings(node.layer)
+    found = lower(graph, annotated)
+    found -= _merge_equal(graph, found)
     for node in graph:
-        if type(node.layer) in _WITH_ACTIVATION:
-            split = _split_activation(graph, node)
-            if split and node.name in annotated:
-                found.add(split)
-    for node in graph:
-        if type(node.layer) is layers.Activation:
-            _as_relu_layer(graph, node)
+        if isinstance(node.layer, layers.BatchNormalization) and node.name in found:
+            found -= _fold_into_transposed(graph, node)
     for node in graph:
         if is_relu(node.layer) and node.name in found:
             _put_before_pool(graph, node, found)
+    found |= _carry(graph, found)
+    found |= _separate_clips(graph, found)
+    for node in graph:
         replacement = _REPLACEMENTS.get(type(node.layer))
         if replacement is not None and node.name in found:
-            layer = replacement.from_config(node.layer.get_config())
+            config = node.layer.get_config()
+            if replacement is FreezableBatchNormalization:
+                config["inference"] = node.inference
+            layer = replacement.from_config(config)
             graph.replace_layer(node.name, layer, node.weights)
     return found
 
 
-def _split_activation(graph: Graph, node: Node) -> str | None:
-    """Gives an activation that TFLite does not fuse, or relu6, a layer of its own."""
-    config = node.layer.get_config()
-    activation = config["activation"]
-    if activation in ("linear", "relu"):
-        return None
-    name = graph.free_name(node.name + ACTIVATION_SUFFIX)
-    graph.insert_after(node.name, layers.Activation(activation, name=name))
-    config["activation"] = "linear"
-    graph.replace_layer(node.name, type(node.layer).from_config(config), node.weights)
-    return name
+def is_foldable(graph: Graph, normalization: Node) -> bool:
+    """Whether the converter folds a BatchNormalization into the layer before it."""
+    source = graph[normalization.inputs[0]]
+    return (
+        bool(source.inputs)
+        and isinstance(source.layer, (layers.Conv2D, layers.DepthwiseConv2D))
+        and not isinstance(source.layer, layers.Conv2DTranspose)
+        and source.layer.get_config().get("activation", "linear") == "linear"
+        and len(graph.consumers(source.name)) == 1
+        and source.name not in graph.outputs
+    )
 
 
-def _as_relu_layer(graph: Graph, node: Node) -> None:
-    """Activation("linear") passes through Dropout(0); relu and relu6 become ReLU layers."""
-    replacement: Any
-    name, activation = node.name, node.layer.get_config()["activation"]
-    if activation == "relu":
-        replacement = layers.ReLU(name=name)
-    elif activation == "relu6":
-        replacement = layers.ReLU(6.0, name=name)
-    elif activation == "linear":
-        replacement = layers.Dropout(0.0, name=name)
-    else:
-        return
-    graph.replace_layer(name, replacement, [])
+def _carry(graph: Graph, annotated: set[str]) -> set[str]:
+    """Puts a convolution with weights of one where a layer has none to be folded into.
+
+    Returns:
+      The names of the layers that were made.
+    """
+    made: set[str] = set()
+    shapes = shapes_of(graph)
+    for node in graph:
+        if node.name not in annotated or not _wants_carrier(graph, node):
+            continue
+        (source,) = node.inputs
+        before, behind = _carrier(graph, node.name, shapes.get(source))
+        nodes = _chained(source, before)
+        node.inputs = [nodes[-1].name]
+        nodes = [*nodes, node, *_chained(node.name, behind)]
+        graph.substitute(node.name, nodes, nodes[-1].name)
+        made |= {new.name for new in nodes} - {node.name}
+    return made
 
 
-def _fold_into_dense(graph: Graph, node: Node) -> set[str]:
-    """Folds a BatchNormalization into the Dense layer before it, whose kernel has one scale only.
+def _carrier(graph: Graph, name: str, shape: Any) -> tuple[list[Any], list[Any]]:
+    """A convolution with weights of one and what makes images before it, and what undoes that.
+
+    Raises:
+      UnsupportedError: more than three dimensions beside the batch.
+    """
+    rank = _IMAGES if shape is None else len(shape)
+    if rank > _IMAGES:
+        raise UnsupportedError(
+            f"Layer {name!r} reads a tensor of shape {tuple(shape)}; it can be quantized on "
+            "vectors, sequences and images. Reshape its input to [batch, height, width, channels]."
+        )
+    carrier = ChannelAffine(name=graph.free_name(f"{name}_carrier"))
+    if rank == _IMAGES:
+        return [carrier], []
+    before = AsImages(name=graph.free_name(f"{name}_as_images"))
+    return [before, carrier], [FromImages(rank, name=graph.free_name(f"{name}_from_images"))]
+
+
+def _chained(source: str, made: list[Any]) -> list[Node]:
+    nodes = []
+    for layer in made:
+        nodes.append(Node(layer, [source]))
+        source = layer.name
+    return nodes
+
+
+def _separate_clips(graph: Graph, annotated: set[str]) -> set[str]:
+    """Puts carriers where ReLUs whose clip is that of their codes would share a format.
+
+    Returns:
+      The names of the layers that were made.
+    """
+    made: set[str] = set()
+    shapes = shapes_of(graph)
+    for node in graph:
+        if node.name not in annotated or rule_of(node.layer).output != "unite":
+            continue
+        nodes: list[Node] = []
+        for source in dict.fromkeys(node.inputs):
+            if not _clips_by_codes(graph, source, annotated):
+                continue
+            before, behind = _carrier(graph, source, shapes.get(source))
+            chain = _chained(source, [*before, *behind])
+            node.inputs = [chain[-1].name if each == source else each for each in node.inputs]
+            nodes += chain
+        if nodes:
+            graph.substitute(node.name, [*nodes, node], node.name)
+        made |= {new.name for new in nodes}
+    return made
+
+
+def _clips_by_codes(graph: Graph, name: str, annotated: set[str]) -> bool:
+    """Whether codes come, unchanged, from a ReLU with another largest value than RELU6's."""
+    while name in annotated and rule_of(graph[name].layer).output in ("same", "average"):
+        name = graph[name].inputs[0]
+    layer = graph[name].layer
+    return name in annotated and is_relu(layer) and layer.max_value not in (None, 6.0)
+
+
+def _merge_equal(graph: Graph, annotated: set[str]) -> set[str]:
+    """Takes out activations of what has the same activation already.
+
+    The converter would merge them, and then not know which of their two formats is meant.
 
     Returns:
       The names of the layers that are gone.
     """
-    dense = graph[node.inputs[0]]
-    config = dense.layer.get_config()
+    seen: dict[tuple[str, str], str] = {}
+    gone: set[str] = set()
+    for node in graph:
+        if type(node.layer) is not layers.Activation or node.name not in annotated:
+            continue
+        key = node.inputs[0], name_of(node.layer.get_config()["activation"])
+        first = seen.setdefault(key, node.name)
+        if first != node.name:
+            graph.substitute(node.name, [], first)
+            gone.add(node.name)
+    return gone
+
+
+def _wants_carrier(graph: Graph, node: Node) -> bool:
+    """BatchNormalization that cannot be folded, and ReLU behind an average, which TFLite fuses."""
+    if isinstance(node.layer, layers.BatchNormalization):
+        return not is_foldable(graph, node)
+    if not is_relu(node.layer):
+        return False
+    source = graph[node.inputs[0]]
+    return bool(source.inputs) and rule_of(source.layer).output == "average"
+
+
+def _fold_into_transposed(graph: Graph, node: Node) -> set[str]:
+    """Folds a BatchNormalization into the transposed convolution before it, which has one scale.
+
+    Returns:
+      The names of the layers that are gone.
+    """
+    before = graph[node.inputs[0]]
+    config = before.layer.get_config()
     if (
-        type(dense.layer) is not layers.Dense
+        type(before.layer) is not layers.Conv2DTranspose
         or config["activation"] != "linear"
-        or len(graph.consumers(dense.name)) != 1
-        or dense.name in graph.outputs
+        or len(graph.consumers(before.name)) != 1
+        or before.name in graph.outputs
+        or before.shares is not None
+        or node.shares is not None
+        or any(other.shares == node.name for other in graph)
+        or any(other.shares == before.name for other in graph)
     ):
         return set()
     given = node.layer.get_config()
@@ -105,49 +208,23 @@ def _fold_into_dense(graph: Graph, node: Node) -> set[str]:
     gamma = affine.pop(0) if given["scale"] else np.ones_like(mean)
     beta = affine.pop(0) if given["center"] else np.zeros_like(mean)
     factor = gamma / np.sqrt(variance + given["epsilon"])
-    kernel, *biases = dense.weights
+    kernel, *biases = before.weights
     bias = biases[0] if biases else np.zeros_like(mean)
-    if mean.shape != kernel.shape[-1:]:
-        return set()
     graph.replace_layer(
-        dense.name,
-        layers.Dense.from_config({**config, "use_bias": True}),
-        [kernel * factor, (bias - mean) * factor + beta],
+        before.name,
+        layers.Conv2DTranspose.from_config({**config, "use_bias": True}),
+        [kernel * factor[:, None], (bias - mean) * factor + beta],
     )
     graph.remove(node.name)
     return {node.name}
 
 
-def _split_sum(graph: Graph, node: Node) -> set[str]:
-    """Makes a sum of more than two tensors a chain of sums: TFLite adds two at a time.
-
-    Returns:
-      The names of the layers that were made.
-    """
-    made: set[str] = set()
-    while len(node.inputs) > 2:
-        name = graph.free_name(f"{node.name}_partial")
-        partial = Node(layers.Add(name=name), node.inputs[:2], as_list=True)
-        graph.insert_before(node.name, partial)
-        node.inputs = [name, *node.inputs[2:]]
-        made.add(name)
-    return made
-
-
 def _put_before_pool(graph: Graph, relu: Node, annotated: set[str]) -> None:
-    """Moves a ReLU in front of maximum pooling: the same values, and what TFLite fuses.
-
-    Raises:
-      UnsupportedError: it follows average pooling, which it may not pass.
-    """
+    """Moves a ReLU in front of maximum pooling: the same values, and what TFLite fuses."""
     pool = graph[relu.inputs[0]]
-    if type(pool.layer) is layers.AveragePooling2D and pool.name in annotated:
-        raise UnsupportedError(
-            f"ReLU {relu.name!r} follows AveragePooling2D {pool.name!r}, which TFLite cannot "
-            "compute in int8. Put the ReLU in front of the pooling."
-        )
     if (
         type(pool.layer) is layers.MaxPooling2D
+        and pool.name in annotated
         and len(graph.consumers(pool.name)) == 1
         and pool.name not in graph.outputs
     ):

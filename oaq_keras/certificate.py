@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from oaq_keras.errors import CertificateError
@@ -117,7 +117,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Certificate:
-    """All that is proven about a file; `str()` is a table."""
+    """All that is proven about a file; `str()` is a table.
+
+    Attributes:
+      in_float: what else the file computes in float, and why, a line each; it is read off the file
+        and is no part of what is stored in it.
+    """
 
     depth: int
     first_layer_depth: int
@@ -126,6 +131,7 @@ class Certificate:
     layers: tuple[LayerCertificate, ...]
     skipped: tuple[SkippedLayer, ...] = ()
     policy: str = "proven"
+    in_float: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def proven(self) -> bool:
@@ -155,7 +161,7 @@ class Certificate:
         return {
             "format": FORMAT,
             "version": VERSION,
-            **vars(self),
+            **{key: value for key, value in vars(self).items() if key != "in_float"},
             "target": list(self.target),
             "layers": [layer.to_dict() for layer in self.layers],
             "skipped": [dict(vars(layer)) for layer in self.skipped],
@@ -218,6 +224,7 @@ class Certificate:
             layers,
             shares,
             *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in self.skipped),
+            *(f"in float: {line}" for line in self.in_float),
         ]
         if self.policy == "paper":
             lines.append(OF_POLICY_PAPER)

@@ -30,6 +30,7 @@ from oaq_keras.flatbuffer import (
     set_metadata,
     write_model,
 )
+from oaq_keras.float_operators import float_operators
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import BROADCAST, LAYOUTS, Layout
 from oaq_keras.tables import short_name
@@ -84,6 +85,7 @@ def certify(
     if not layers:
         raise UnsupportedError(_no_layers(skipped))
     text = get_metadata(parsed, METADATA)
+    in_float = tuple(str(each) for each in float_operators(parsed))
     given = {
         "depth": depth,
         "first_layer_depth": first_layer_depth,
@@ -97,9 +99,10 @@ def certify(
         recomputed = _prove(settings, layers, skipped)
         _compare(settings, recomputed)
         if not changes:
-            return recomputed
+            return replace(recomputed, in_float=in_float)
     policy = "proven" if get_metadata(parsed, POLICY_METADATA) is None else "paper"
-    return _prove(replace(settings, policy=policy, **changes), layers, skipped)
+    proof = _prove(replace(settings, policy=policy, **changes), layers, skipped)
+    return replace(proof, in_float=in_float)
 
 
 def certified(

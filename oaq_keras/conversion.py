@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import tf
+from oaq_keras.argument_checks import is_whole
 from oaq_keras.canonical import ACTIVATION_SUFFIX
 from oaq_keras.certificate import POLICY_METADATA, TARGETS
 from oaq_keras.certification import certified
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.exporting import exporting
 from oaq_keras.finish import finish
 from oaq_keras.flatbuffer import read_model as read_file
 from oaq_keras.flatbuffer import set_metadata, write_model
@@ -21,8 +23,9 @@ from oaq_keras.folding import foldable
 from oaq_keras.paper import PaperWeightQuantizer
 from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.rewrite import to_custom_ops
-from oaq_keras.tflite_layers import exporting
+from oaq_keras.tflite_layers import TfliteConv2DTranspose
 from oaq_keras.trained import format_tables, weight_quantizers
+from oaq_keras.wrapper import inner_of
 
 _PAPER_NOTE = (
     "policy paper: alpha followed the overflow observed in training batches (arXiv 2005.13297). "
@@ -30,7 +33,14 @@ _PAPER_NOTE = (
 )
 
 
-def convert(model: Any, *, ops: str = "custom") -> bytes:
+def convert(
+    model: Any,
+    *,
+    ops: str = "custom",
+    inference_input_type: Any = "float32",
+    inference_output_type: Any = "float32",
+    batch_size: int | None = None,
+) -> bytes:
     """Exports a model from `quantize` to TensorFlow Lite, with a proof that its sums fit.
 
     The codes in the file are proven, not those of the training graph. Where rounding in the
@@ -40,31 +50,40 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
       model: a model from `quantize`, trained (or calibrated); it is not changed.
       ops: "custom" for Oaq operators, which always run on our kernels; "builtin" for stock ones,
         which run in any TFLite, and on our kernels where the delegate claims them.
+      inference_input_type: "float32", "int8" or "uint8", or that type of TensorFlow or numpy: what
+        the file's inputs are; codes have the scale and zero point that the input's tensor tells.
+      inference_output_type: the same for its outputs.
+      batch_size: how many inputs the file takes at once; None for files whose inputs can be resized
+        to any number, which models with a Conv2DTranspose cannot be: theirs take one.
 
     Returns:
-      The .tflite file: float32 inputs and outputs, int8 inside, and the certificate as metadata.
+      The .tflite file, int8 inside, and the certificate as metadata.
       With policy "paper" there is none, and metadata named POLICY_METADATA says so.
 
     Raises:
       UnsupportedError: not a model from `quantize`, not trained or calibrated yet, a weight that
         is not finite, or a layer that the converter left in float; the message names it.
       CertificateError: a layer whose exported codes do not fit; the message names it.
-      ValueError: an unknown `ops`.
+      ValueError: an unknown `ops` or type, or a batch size below 1.
     """
+    types = _type(inference_input_type, "input"), _type(inference_output_type, "output")
     if ops not in ("custom", "builtin"):
         raise ValueError(f"ops is 'custom' or 'builtin', got {ops!r}.")
+    if batch_size is not None and (not is_whole(batch_size) or batch_size < 1):
+        raise ValueError(f"batch_size is a whole number from 1, or None, got {batch_size!r}.")
     quantizers = _weight_quantizers(model)
     _check_calibrated(model)
     _check_finite(model)
     with foldable(model), exporting():
-        exported = _to_tflite(model)
+        exported = _to_tflite(model, batch_size or _batch_size(model), *types)
     depth, first_layer_depth = _depths(quantizers)
     # What fits fewer bits fits these.
     accumulator_bits = max(quantizer.accumulator_bits for quantizer in quantizers)
     if any(isinstance(quantizer, PaperWeightQuantizer) for quantizer in quantizers):
-        return _without_certificate(exported, ops, accumulator_bits)
+        return _without_certificate(model, exported, ops, accumulator_bits)
     target = _target(quantizers)
-    fitted = finish(exported, depth, first_layer_depth, accumulator_bits, target)
+    left = getattr(model, "float_layers", {})
+    fitted = finish(exported, depth, first_layer_depth, accumulator_bits, target, left)
     converted = to_custom_ops(fitted) if ops == "custom" else fitted
     return certified(
         converted,
@@ -73,6 +92,16 @@ def convert(model: Any, *, ops: str = "custom") -> bytes:
         accumulator_bits=accumulator_bits,
         target=target,
     )
+
+
+def _type(given: Any, which: str) -> Any:
+    try:
+        found = tf.as_dtype(given)
+    except TypeError:
+        found = None
+    if found not in (tf.float32, tf.int8, tf.uint8):
+        raise ValueError(f"inference_{which}_type is 'float32', 'int8' or 'uint8', got {given!r}.")
+    return found
 
 
 def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
@@ -85,9 +114,10 @@ def _weight_quantizers(model: Any) -> list[WeightQuantizer]:
     return found
 
 
-def _without_certificate(exported: bytes, ops: str, accumulator_bits: int) -> bytes:
+def _without_certificate(model: Any, exported: bytes, ops: str, accumulator_bits: int) -> bytes:
     """The file of a model that followed observed overflow: nothing is proven, and it says so."""
-    aligned = finish(exported, None, None, accumulator_bits)
+    left = getattr(model, "float_layers", {})
+    aligned = finish(exported, None, None, accumulator_bits, float_layers=left)
     parsed = read_file(to_custom_ops(aligned) if ops == "custom" else aligned)
     set_metadata(parsed, POLICY_METADATA, _PAPER_NOTE.encode())
     return write_model(parsed)
@@ -110,7 +140,7 @@ def _depths(quantizers: list[WeightQuantizer]) -> tuple[int, int]:
 def _check_calibrated(model: Any) -> None:
     for table in format_tables(model):
         for name, variables in table.items():
-            if float(variables["calibrated"].numpy()) == 0.0:
+            if np.min(variables["calibrated"].numpy()) == 0.0:
                 raise UnsupportedError(
                     f"The activation format of {name!r} has seen no data yet. Train the model "
                     "with fit(), or call oaq_keras.calibrate(model, dataset), then convert."
@@ -126,11 +156,17 @@ def _check_finite(model: Any) -> None:
             )
 
 
-def _to_tflite(model: Any) -> bytes:
+def _batch_size(model: Any) -> int | None:
+    """One for models with transposed convolutions, whose output shape TFLite has as a constant."""
+    kinds = {type(inner_of(layer)) for layer in model.layers}
+    return 1 if TfliteConv2DTranspose in kinds else None
+
+
+def _to_tflite(model: Any, batch_size: int | None, input_type: Any, output_type: Any) -> bytes:
     """Runs TensorFlow's converter on the inference graph alone, with the model's tensor names."""
     names = [tensor.name.split(":")[0] for tensor in model.inputs]
     specs = [
-        tf.TensorSpec(tensor.shape, tensor.dtype, name)
+        tf.TensorSpec([batch_size or tensor.shape[0], *tensor.shape[1:]], tensor.dtype, name)
         for tensor, name in zip(model.inputs, names, strict=True)
     ]
 
@@ -150,6 +186,8 @@ def _to_tflite(model: Any) -> bytes:
             )
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.inference_input_type = input_type
+            converter.inference_output_type = output_type
             return bytes(converter.convert())
     except Exception as error:
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
@@ -161,7 +199,9 @@ def _to_tflite(model: Any) -> bytes:
 
 def _output_names(model: Any) -> list[str]:
     """Names of the outputs in the float model, before layers were wrapped and split."""
-    inner = {layer.name: getattr(layer, "layer", layer).name for layer in model.layers}
+    if getattr(model, "answers", None):
+        return list(model.answers)
+    inner = {layer.name: inner_of(layer).name for layer in model.layers}
     names = []
     for wrapped in model.output_names:
         name = inner[wrapped]

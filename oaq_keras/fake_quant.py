@@ -13,6 +13,7 @@ The first term is summed over a quarter of the batch, and scaled up.
 from typing import Any
 
 from oaq_keras._keras import tf
+from oaq_keras.exporting import is_exporting
 from oaq_keras.formats import CODES, closed_fake_quant_range
 
 _SHARE = 4
@@ -24,7 +25,6 @@ def round_straight_through(x: Any) -> Any:
     return x + tf.stop_gradient(tf.round(x) - x)
 
 
-@tf.custom_gradient
 def fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
     """Quantizes a non-negative tensor to `width + 1` codes over [0, clip].
 
@@ -39,6 +39,14 @@ def fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
     Returns:
       float32 tensor of x's shape. Gradients flow to x, clip and width (LSQ).
     """
+    if is_exporting():
+        low, high = closed_fake_quant_range(clip, width)
+        return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+    return _fake_quant_closed(x, clip, width)
+
+
+@tf.custom_gradient
+def _fake_quant_closed(x: Any, clip: Any, width: Any) -> Any:
     low, high = closed_fake_quant_range(clip, width)
     y = tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
 
@@ -77,7 +85,6 @@ def fake_quant_open(x: Any, low: Any, high: Any) -> Any:
     return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
 
 
-@tf.custom_gradient
 def fake_quant_weights(w: Any, scale: Any) -> Any:
     """Quantizes weights to codes in -127..127.
 
@@ -88,17 +95,23 @@ def fake_quant_weights(w: Any, scale: Any) -> Any:
     Returns:
       float32 tensor of w's shape. Gradients flow to w and scale (LSQ).
     """
+    return _rounded_weights(w, scale) if is_exporting() else _fake_quant_weights(w, scale)
+
+
+def _rounded_weights(w: Any, scale: Any) -> Any:
     limit = scale * float(CODES.weight_max)
-    if scale.shape.rank:
-        y = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            w, -limit, limit, num_bits=8, narrow_range=True
-        )
-        axes = list(range(w.shape.rank - 1))
-    else:
-        y = tf.quantization.fake_quant_with_min_max_vars(
-            w, -limit, limit, num_bits=8, narrow_range=True
-        )
-        axes = list(range(w.shape.rank))
+    quantize = (
+        tf.quantization.fake_quant_with_min_max_vars_per_channel
+        if scale.shape.rank
+        else tf.quantization.fake_quant_with_min_max_vars
+    )
+    return quantize(w, -limit, limit, num_bits=8, narrow_range=True)
+
+
+@tf.custom_gradient
+def _fake_quant_weights(w: Any, scale: Any) -> Any:
+    y = _rounded_weights(w, scale)
+    axes = list(range(w.shape.rank - scale.shape.rank))
 
     def grad(dy: Any) -> tuple[Any, Any]:
         with tf.control_dependencies([dy]):

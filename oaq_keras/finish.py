@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from oaq_keras.errors import CertificateError, UnsupportedError
 from oaq_keras.flatbuffer import (
     Model,
     constant,
-    kind,
     read_model,
-    tensor_name,
-    type_name,
     write_model,
 )
+from oaq_keras.float_operators import float_operators, owner, remember
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL
@@ -33,6 +31,7 @@ def finish(
     first_layer_depth: int | None,
     accumulator_bits: int = 16,
     target: Sequence[str] = TARGETS,
+    float_layers: Mapping[str, str] | None = None,
 ) -> bytes:
     """Inflates what rounding in the converter left over the bound.
 
@@ -43,19 +42,23 @@ def finish(
       first_layer_depth: that of those.
       accumulator_bits: bits of a lane.
       target: lane layouts to fit.
+      float_layers: layers that are to be in float, and why.
 
     Returns:
       The file, its layers fitting; with constants aligned. A warning names operators that compute
-      in float.
+      in float, and why those do that are to.
 
     Raises:
       UnsupportedError: a convolution or fully connected layer is not int8; the message names it.
       CertificateError: a layer exceeds the bound by more than rounding explains.
     """
     model = read_model(exported)
-    _warn_of_float_operators(model)
+    known = float_layers or {}
+    _warn_of_float_operators(model, known)
     layers, skipped = int8_layers(model)
     for other in skipped:
+        if owner(other.name, known) is not None:
+            continue
         raise UnsupportedError(
             f"Layer {other.name!r} was exported without int8 codes: {other.reason}"
             ". Quantize it too, or run that part of the model outside this file."
@@ -75,22 +78,19 @@ def finish(
                 "The file's codes or ranges are not those that were trained; nothing was exported.",
                 [layer.name],
             )
+    remember(model, known)
     return write_model(model)
 
 
-def _warn_of_float_operators(model: Model) -> None:
-    floats = []
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            name = kind(model, operator)
-            outputs = [int(index) for index in operator.outputs]
-            if name != "DEQUANTIZE" and any(
-                type_name(graph.tensors[index]) == "FLOAT32" for index in outputs
-            ):
-                floats.append(f"{name} {tensor_name(graph, outputs[0])!r}")
-    if floats:
+def _warn_of_float_operators(model: Model, known: Mapping[str, str]) -> None:
+    found = float_operators(model, known)
+    for each in found:
+        if each.reason is not None:
+            warnings.warn(f"In float: {each}.", stacklevel=4)
+    left = [f"{each.kinds[0]} {each.layer!r}" for each in found if each.reason is None]
+    if left:
         warnings.warn(
-            f"The converter left these operators in float: {', '.join(floats)}. They run, but "
+            f"The converter left these operators in float: {', '.join(left)}. They run, but "
             "slower, and between conversions to and from int8.",
             stacklevel=4,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from oaq_keras._keras import keras
 from oaq_keras.quantizers import WeightQuantizer
 from oaq_keras.trained import weight_quantizers
+from oaq_keras.wrapper import wrappers
 
 LARGEST_BIAS_CODE = 2.0**30
 """Largest bias that int32 surely holds, in units of its scale: the input's times the weights'."""
@@ -30,7 +31,7 @@ def foldable(model: Any) -> Iterator[None]:
     The most that such weights can add is far below one code of the output, so inside this scope
     they are zero, and BatchNormalization adds beta alone. Everything is put back afterwards.
     """
-    layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
+    layers = wrappers(model)
     changed: list[tuple[Any, NDArray[Any]]] = []
 
     def assign(variable: Any, values: NDArray[Any]) -> None:
@@ -51,7 +52,7 @@ def foldable(model: Any) -> Iterator[None]:
 
 def _silence(layer: Any, norm: Any, quantizer: WeightQuantizer, assign: Any) -> None:
     input_scale = quantizer.table.scale(quantizer.input_format)
-    if input_scale is None or quantizer.kind == "dense":
+    if input_scale is None or quantizer.one_scale:
         return
     kernel = quantizer.kernel
     channels = quantizer.channel_view(kernel.numpy())

@@ -17,10 +17,11 @@ class Assignment:
 
     Attributes:
       quantized: nodes that get a QuantizeConfig.
-      inputs: input nodes behind which the model's input is quantized.
+      inputs: nodes in float, the model's inputs among them, behind which is quantized.
       formats: node -> format by which its output is quantized; nodes without an entry keep their
         input's codes, or are fused into the next node.
       closed: closed formats -> largest clip (6.0 for ReLU6, else None).
+      fixed: formats that TFLite prescribes -> their least and largest real value.
       kernels: nodes with weights -> format of their input, None where it is not quantized.
       tensors: all nodes -> format of their output, None where it has none.
       first: nodes with weights that read the model's input.
@@ -30,6 +31,7 @@ class Assignment:
     inputs: list[str] = field(default_factory=list)
     formats: dict[str, str] = field(default_factory=dict)
     closed: dict[str, float | None] = field(default_factory=dict)
+    fixed: dict[str, tuple[float, float]] = field(default_factory=dict)
     kernels: dict[str, str | None] = field(default_factory=dict)
     tensors: dict[str, str | None] = field(default_factory=dict)
     first: set[str] = field(default_factory=set)
@@ -50,32 +52,37 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
     of_tensor: dict[str, str | None] = {}
     relus: dict[str, float | None] = {}
     opened: set[str] = set()
+    fixed: dict[str, tuple[float, float]] = {}
     for node in graph:
-        if isinstance(node.layer, layers.InputLayer):
+        if isinstance(node.layer, layers.InputLayer) or node.name not in annotated:
             read = any(consumer.name in annotated for consumer in graph.consumers(node.name))
             of_tensor[node.name] = classes.make(node.name) if read else None
             if read:
                 result.inputs.append(node.name)
                 opened.add(node.name)
             continue
-        if node.name not in annotated:
-            of_tensor[node.name] = None
-            continue
         rule = rule_of(node.layer)
         result.quantized.append(node.name)
         sources = [of_tensor[name] for name in node.inputs]
         if rule.kernel:
             result.kernels[node.name] = sources[0]
-            if _reads_input(graph, node):
+            if _reads_input(graph, node, annotated):
                 result.first.add(node.name)
         if isinstance(node.layer, layers.BatchNormalization):
             _check_foldable(graph, node)
         if rule.output == "same" or rule.output == "average":
             of_tensor[node.name] = sources[0]
-            if rule.output == "average" and sources[0] is not None:
+            said_again = rule.output == "average" or _loses_format(graph, node, annotated)
+            if said_again and sources[0] is not None:
                 result.formats[node.name] = sources[0]
         elif rule.output == "unite" and all(source is not None for source in sources):
             of_tensor[node.name] = classes.unite([source for source in sources if source])
+            if _loses_format(graph, node, annotated):
+                result.formats[node.name] = classes.find(sources[0] or "")
+        elif rule.output == "fixed" and rule.limits and graph.consumers(node.name):
+            of_tensor[node.name] = result.formats[node.name] = classes.make(node.name)
+            opened.add(node.name)
+            fixed[node.name] = rule.limits
         elif rule.output == "fixed" or _is_fused(graph, node, annotated):
             of_tensor[node.name] = None
         else:
@@ -85,7 +92,16 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
             else:
                 opened.add(node.name)
     result.tensors = of_tensor
-    return _resolve(result, classes, relus, opened)
+    resolved = _resolve(result, classes, relus, opened)
+    members = [classes.find(name) for name in classes.names]
+    # A format that others share with what TFLite prescribes is theirs, and the converter
+    # requantizes.
+    resolved.fixed = {
+        classes.find(name): limits
+        for name, limits in fixed.items()
+        if members.count(classes.find(name)) == 1
+    }
+    return resolved
 
 
 class _Classes:
@@ -93,6 +109,11 @@ class _Classes:
 
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All names that were made."""
+        return list(self._parent)
 
     def make(self, name: str) -> str:
         self._parent[name] = name
@@ -148,18 +169,37 @@ def _is_fused(graph: Graph, node: Node, annotated: set[str]) -> bool:
         return False
     if isinstance(follower.layer, layers.BatchNormalization):
         return bool(rule_of(node.layer).kernel)
-    fusable = bool(rule_of(node.layer).kernel) or isinstance(
-        node.layer, (layers.BatchNormalization, layers.Add)
-    )
+    fusable = bool(rule_of(node.layer).kernel) or isinstance(node.layer, _FUSING)
     return fusable and is_relu(follower.layer)
 
 
-def _reads_input(graph: Graph, node: Node) -> bool:
+def _loses_format(graph: Graph, node: Node, annotated: set[str]) -> bool:
+    """Whether the converter leaves readers of a tensor that has others' codes in float.
+
+    That happens where an average is among them, unless the tensor is quantized by itself.
+    """
+    readers = [reader for reader in graph.consumers(node.name) if reader.name in annotated]
+    return len(readers) > 1 and any(rule_of(reader.layer).output == "average" for reader in readers)
+
+
+_FUSING = (layers.BatchNormalization, layers.Add, layers.Subtract, layers.Multiply)
+"""What TFLite fuses a ReLU into, beside layers with weights."""
+
+
+def _reads_input(graph: Graph, node: Node, annotated: set[str]) -> bool:
     """Whether only layers that keep codes lie between the model's input and a node."""
     name = node.inputs[0]
-    while graph[name].inputs and rule_of(graph[name].layer).output in ("same", "average"):
+    while (
+        graph[name].inputs
+        and name in annotated
+        and rule_of(graph[name].layer).output
+        in (
+            "same",
+            "average",
+        )
+    ):
         name = graph[name].inputs[0]
-    return not graph[name].inputs
+    return isinstance(graph[name].layer, layers.InputLayer)
 
 
 _RANK = 4

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import numpy as np
+
 from oaq_keras._keras import keras, tf
 from oaq_keras.formats import CODES, ActivationFormat
 from oaq_keras.kernel_rounding import Sums
@@ -162,12 +164,13 @@ class FormatTable:
         variables = self._variables[name]
         above = (form.high - form.zero_point) * form.scale
         if "low" in variables:
-            variables["low"].assign((form.low - form.zero_point) * form.scale)
-            variables["high"].assign(above)
+            below = (form.low - form.zero_point) * form.scale
+            for side, value in (("low", below), ("high", above)):
+                _fill(variables[side], value)
         else:
             variables["log2_clip"].assign(math.log2(above))
             variables["log2_width"].assign(math.log2(form.width))
-        variables["calibrated"].assign(float(CALIBRATION_STEPS))
+        _fill(variables["calibrated"], CALIBRATION_STEPS)
         self.hold()
 
     def width(self, name: str | None) -> Any:
@@ -185,6 +188,10 @@ class FormatTable:
     def items(self) -> list[tuple[str, dict[str, Any]]]:
         """Names and variables of all formats."""
         return list(self._variables.items())
+
+
+def _fill(variable: Any, value: float) -> None:
+    variable.assign(np.full(variable.shape, value, np.float32))
 
 
 _table: ContextVar[FormatTable | None] = ContextVar("oaq_keras_format_table", default=None)

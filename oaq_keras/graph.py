@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Keras model as a list of nodes, read from its config and built anew as a functional model."""
+"""A Keras model as a list of calls of layers, and built anew as a functional model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,16 +9,26 @@ from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
 
 
+@dataclass(frozen=True)
+class Slot:
+    """Stands for a tensor among a call's keyword arguments: the node's input of that number."""
+
+    index: int
+
+
 @dataclass
 class Node:
-    """One layer, called once.
+    """One call of a layer.
 
     Attributes:
-      layer: an unbuilt tf_keras layer of this graph's own.
+      layer: an unbuilt tf_keras layer of this node's own.
       inputs: names of the nodes whose outputs it takes.
-      weights: values for the layer, in the order of `layer.get_weights()`.
+      weights: values for the layer, in the order of `layer.get_weights()`; with `shares`, those of
+        that node.
       as_list: the layer takes a list of tensors, even of one.
-      arguments: further keyword arguments of the call.
+      arguments: further keyword arguments of the call; tensors among them are Slots.
+      inference: the call never trains: statistics are used and stay.
+      shares: the node whose weights it trains with, where the given model calls a layer again.
     """
 
     layer: Any
@@ -26,6 +36,8 @@ class Node:
     weights: list[Any] = field(default_factory=list)
     as_list: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)
+    shares: str | None = None
+    inference: bool = False
 
     @property
     def name(self) -> str:
@@ -36,12 +48,28 @@ class Node:
 class Graph:
     """Nodes in the order of execution, and the names of the model's inputs and outputs."""
 
-    def __init__(self, name: str, nodes: list[Node], inputs: list[str], outputs: list[str]) -> None:
-        """Makes a graph of nodes that are in order of execution."""
+    def __init__(
+        self,
+        name: str,
+        nodes: list[Node],
+        inputs: list[str],
+        outputs: list[str],
+        output_names: list[str] | None = None,
+    ) -> None:
+        """Makes a graph of nodes that are in order of execution.
+
+        Args:
+          name: of the model.
+          nodes: in order of execution.
+          inputs: names of the nodes that are the model's inputs.
+          outputs: names of the nodes whose outputs are the model's.
+          output_names: what the user calls the outputs; by default `outputs`.
+        """
         self.name = name
         self._nodes = {node.name: node for node in nodes}
         self.inputs = inputs
         self.outputs = outputs
+        self.output_names = list(output_names or outputs)
 
     def __iter__(self) -> Iterator[Node]:
         """Nodes in the order of execution."""
@@ -59,17 +87,27 @@ class Graph:
         """Nodes that take the output of `name`."""
         return [node for node in self if name in node.inputs]
 
-    def insert_after(self, name: str, layer: Any) -> None:
-        """Puts `layer` between `name` and all who use its output."""
-        for node in self.consumers(name):
-            node.inputs = [layer.name if source == name else source for source in node.inputs]
-        self.outputs = [layer.name if output == name else output for output in self.outputs]
-        nodes: dict[str, Node] = {}
-        for node in self:
-            nodes[node.name] = node
-            if node.name == name:
-                nodes[layer.name] = Node(layer, [name])
-        self._nodes = nodes
+    def insert_after(self, name: str, *layers: Any) -> None:
+        """Puts layers, one behind the other, between `name` and all who use its output."""
+        nodes, source = [self._nodes[name]], name
+        for layer in layers:
+            nodes.append(Node(layer, [source]))
+            source = layer.name
+        self.substitute(name, nodes, source)
+
+    def substitute(self, name: str, nodes: list[Node], output: str) -> None:
+        """Puts nodes in the place of one; who read it reads `output`, the name of one of them."""
+        readers = self.consumers(name)
+        self.outputs = [output if given == name else given for given in self.outputs]
+        found: dict[str, Node] = {}
+        for given in self:
+            if given.name == name:
+                found.update({new.name: new for new in nodes})
+            else:
+                found[given.name] = given
+        self._nodes = found
+        for node in readers:
+            node.inputs = [output if source == name else source for source in node.inputs]
 
     def remove(self, name: str) -> None:
         """Takes a node with one input out; its readers read that input."""
@@ -77,15 +115,6 @@ class Graph:
         for node in self.consumers(name):
             node.inputs = [source if given == name else given for given in node.inputs]
         self.outputs = [source if output == name else output for output in self.outputs]
-
-    def insert_before(self, name: str, node: Node) -> None:
-        """Puts a node before another in the order of execution."""
-        nodes: dict[str, Node] = {}
-        for given in self:
-            if given.name == name:
-                nodes[node.name] = node
-            nodes[given.name] = given
-        self._nodes = nodes
 
     def swap(self, first: str, second: str) -> None:
         """Exchanges two nodes with one input each, the second being the first's only reader."""
@@ -117,46 +146,6 @@ class Graph:
         return name
 
 
-def read_model(model: Any) -> Graph:
-    """Reads a built tf_keras Sequential or Functional model.
-
-    Raises:
-      UnsupportedError: a subclassed or nested model, a shared layer, or an op without a layer; the
-        message names it.
-    """
-    if isinstance(model, keras.Sequential):
-        return _read_sequential(model)
-    if not hasattr(model, "get_config") or not _is_functional(model):
-        raise UnsupportedError(
-            f"{type(model).__name__} {getattr(model, 'name', '')!r} is a subclassed model, whose "
-            "layers cannot be seen from outside. Build it with the functional API: "
-            "keras.Model(inputs, outputs)."
-        )
-    config = model.get_config()
-    layers = {layer.name: layer for layer in model.layers}
-    nodes = [_copy(layers[name], *call) for name, call in read_calls(config).items()]
-    inputs = [entry[0] for entry in listed_entries(config["input_layers"])]
-    outputs = [entry[0] for entry in listed_entries(config["output_layers"])]
-    return Graph(model.name, nodes, inputs, outputs)
-
-
-def read_calls(config: dict[str, Any]) -> dict[str, tuple[list[str], dict[str, Any], bool]]:
-    """How the layers of a functional model's config are called, in the order of execution.
-
-    Returns:
-      By name of the layer: names of its inputs, keyword arguments, whether it takes a list.
-
-    Raises:
-      UnsupportedError: a shared layer, or a call that no layer stands for; the message names it.
-    """
-    found = {}
-    for entry in config["layers"]:
-        name, calls = entry["name"], entry["inbound_nodes"]
-        check_call_count(name, len(calls))
-        found[name] = _read_call(name, calls[0]) if calls else ([], {}, False)
-    return found
-
-
 def build_model(graph: Graph) -> Any:
     """Builds the graph as a functional tf_keras model with its weights."""
     tensors: dict[str, Any] = {}
@@ -164,109 +153,43 @@ def build_model(graph: Graph) -> Any:
         if not node.inputs:
             tensors[node.name] = node.layer.output
             continue
-        arguments = [tensors[name] for name in node.inputs]
-        single = len(arguments) == 1 and not node.as_list
-        tensors[node.name] = node.layer(arguments[0] if single else arguments, **node.arguments)
-        if node.weights:
+        if node.shares is not None and not node.layer.built:
+            _share_weights(node.layer, graph[node.shares].layer)
+        inputs = [tensors[name] for name in node.inputs]
+        slots = {k: v.index for k, v in node.arguments.items() if isinstance(v, Slot)}
+        first = [x for i, x in enumerate(inputs) if i not in slots.values()]
+        arguments = {**node.arguments, **{key: inputs[i] for key, i in slots.items()}}
+        single = len(first) == 1 and not node.as_list
+        try:
+            tensors[node.name] = node.layer(first[0] if single else first, **arguments)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UnsupportedError(
+                f"Layer {node.name!r} ({type(node.layer).__name__}) does not take tensors of shape "
+                f"{[tuple(x.shape) if hasattr(x, 'shape') else x for x in first]} here: "
+                f"{(str(error).strip() or type(error).__name__).splitlines()[0][:200]} Build that "
+                "part of the model of layers that docs/models.md lists."
+            ) from error
+        if node.weights and node.shares is None:
             node.layer.set_weights(node.weights)
     return keras.Model(
         [tensors[name] for name in graph.inputs],
-        _as_given([tensors[name] for name in graph.outputs]),
+        as_given([tensors[name] for name in graph.outputs]),
         name=graph.name,
     )
 
 
-def _as_given(values: list[Any]) -> Any:
+def as_given(values: list[Any]) -> Any:
+    """One value by itself, several as a list, as Keras takes and gives them."""
     return values[0] if len(values) == 1 else values
 
 
-def _is_functional(model: Any) -> bool:
-    try:
-        return "output_layers" in model.get_config()
-    except NotImplementedError:
-        return False
+def _share_weights(layer: Any, leader: Any) -> None:
+    """Lets a layer that is not built yet take the variables of one of the same kind that is."""
+    made = {
+        variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in leader.weights
+    }
 
+    def shared(name: str | None = None, *_: Any, **__: Any) -> Any:
+        return made[str(name)]
 
-def _read_sequential(model: Any) -> Graph:
-    name = input_name(model)
-    first = keras.layers.InputLayer(
-        batch_input_shape=model.input_shape, dtype=model.inputs[0].dtype, name=name
-    )
-    nodes = [Node(first, [])]
-    for layer in model.layers:
-        nodes.append(_copy(layer, [nodes[-1].name], {}, False))
-    return Graph(model.name, nodes, [first.name], [nodes[-1].name])
-
-
-def input_name(model: Any) -> str:
-    """A name for the input of a Sequential model, tf_keras or Keras 3.
-
-    Raises:
-      UnsupportedError: the model has no input shape yet.
-    """
-    if not model.built:
-        raise UnsupportedError(
-            f"Sequential model {model.name!r} has no input shape yet. Start it with "
-            "keras.Input(shape=...), or call model.build(input_shape)."
-        )
-    name = "input"
-    while any(layer.name == name for layer in model.layers):
-        name += "_"
-    return name
-
-
-def check_call_count(name: str, calls: int) -> None:
-    """Refuses a layer that is called more than once."""
-    if calls > 1:
-        raise UnsupportedError(
-            f"Layer {name!r} is shared: it is called {calls} times. "
-            "Give each call a layer of its own."
-        )
-
-
-def listed_entries(layers: Any) -> list[Any]:
-    """Input or output entries of a config, which holds a lone one without its list."""
-    if isinstance(layers, dict):
-        return list(layers.values())
-    return [layers] if layers and isinstance(layers[0], str) else list(layers)
-
-
-def _read_call(name: str, call: Any) -> tuple[list[str], dict[str, Any], bool]:
-    """Names of the inputs, keyword arguments, and whether the layer took a list."""
-    entries = listed_entries(call)
-    inputs = []
-    arguments: dict[str, Any] = {}
-    for entry in entries:
-        source, _, tensor_index, kwargs = entry
-        if tensor_index:
-            raise UnsupportedError(
-                f"Layer {name!r} takes output {tensor_index} of {source!r}; layers with several "
-                "outputs cannot be quantized. Split them into layers with one output."
-            )
-        inputs.append(source)
-        arguments.update(kwargs)
-    if any(_mentions_tensor(value) for value in arguments.values()):
-        raise UnsupportedError(
-            f"Layer {name!r} takes tensors as keyword arguments, as Python operators on tensors "
-            "do. Use a layer instead, such as keras.layers.Add()([a, b])."
-        )
-    return inputs, arguments, len(entries) > 1
-
-
-def _mentions_tensor(value: Any) -> bool:
-    return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
-
-
-def _copy(layer: Any, inputs: list[str], arguments: dict[str, Any], as_list: bool) -> Node:
-    if isinstance(layer, keras.Model):
-        raise UnsupportedError(
-            f"Layer {layer.name!r} is a model inside the model. Call its layers in the outer "
-            "model instead."
-        )
-    if type(layer).__name__ in ("TFOpLambda", "SlicingOpLambda"):
-        raise UnsupportedError(
-            f"Layer {layer.name!r} is a TensorFlow function, not a layer. Use a layer instead, "
-            "such as keras.layers.Add()([a, b]) for a + b."
-        )
-    copy = type(layer).from_config(layer.get_config())
-    return Node(copy, inputs, layer.get_weights(), as_list, arguments)
+    layer.add_weight = shared

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, LayoutProof, limit, prove
 from oaq_keras.flatbuffer import Model, constant, quantization
 from oaq_keras.int8_layers import Int8Layer
-from oaq_keras.layer_weights import check_sole_reader, set_data
+from oaq_keras.layer_weights import set_data, with_own_tensors
 from oaq_keras.layouts import Layout
 
 _MARGIN = 1.0005
@@ -40,12 +40,8 @@ def inflate_layer(
 
     Returns:
       The largest factor used; 1.0 where the layer fitted already.
-
-    Raises:
-      UnsupportedError: another layer uses the same weights tensor; the message names it.
     """
     graph = model.subgraphs[layer.subgraph]
-    check_sole_reader(model, layer)
     width = layer.input_range[1] - layer.input_range[0]
 
     def load(codes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -69,7 +65,7 @@ def inflate_layer(
         worst = int(excess.argmax())
         codes[worst] -= np.sign(codes[worst])
     if (codes != original).any():
-        _write(model, layer, codes, factors)
+        _write(model, with_own_tensors(model, layer), codes, factors)
     return float(factors.max())
 
 

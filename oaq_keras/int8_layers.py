@@ -28,6 +28,7 @@ from oaq_keras.flatbuffer import (
     type_name,
 )
 from oaq_keras.ranges import PASS_THROUGH, Range, padded, tensor_ranges, transpose_conv_fuses
+from oaq_keras.transposed import phases
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
@@ -302,17 +303,9 @@ def _all(codes: NDArray[np.int8]) -> tuple[NDArray[np.intp], ...]:
 
 
 def _phases(dimensions: tuple[int, ...], options: LayerOptions) -> tuple[NDArray[np.intp], ...]:
-    """Taps that meet the same outputs, of filters [channels, height, width, depth].
-
-    Outputs whose positions are equal modulo the stride meet every stride-th row and column.
-    """
+    """Taps that meet the same outputs, of filters [channels, height, width, depth]."""
     _, height, width, depth = dimensions
-    taps = np.arange(height * width * depth, dtype=np.intp).reshape(height, width, depth)
-    return tuple(
-        taps[row :: options.stride_h, column :: options.stride_w].reshape(-1)
-        for row in range(min(options.stride_h, height))
-        for column in range(min(options.stride_w, width))
-    )
+    return phases((height, width), depth, (options.stride_h, options.stride_w))
 
 
 def _mismatch(graph: Graph, index: int, expected: str) -> ModelFileError:

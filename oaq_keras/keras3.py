@@ -1,14 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keras 3 models, read from their public config as graphs of tf_keras layers."""
+"""Views of Keras 3 models, read from their public config; layers become those of tf_keras."""
 
+import inspect
+import re
 from typing import Any
 
+from oaq_keras import tf_keras_models
 from oaq_keras._keras import keras
+from oaq_keras.activations import FROM_KERAS3
+from oaq_keras.convnext import is_of_convnext, stock_layer
+from oaq_keras.custom_objects import CustomObjects, model_for, treatment
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.graph import Graph, Node, check_call_count, input_name, listed_entries
-from oaq_keras.registry import NAMES, unsupported
+from oaq_keras.functions import layer_of
+from oaq_keras.graph import Graph, Slot
+from oaq_keras.model_views import (
+    Call,
+    LayerView,
+    ModelView,
+    Tensor,
+    chain,
+    gives_several,
+    input_dtype,
+    input_name,
+    listed_entries,
+    makes_a_mask,
+    own_activation,
+    several_outputs,
+    subclassed,
+)
+from oaq_keras.reading import copied, graph_of
 
-_INTERNAL_KEYS = ("quantization_config", "build_config")
+_INTERNAL_KEYS = ("quantization_config", "build_config", "optional", "sparse", "ragged")
+_MODELS = ("Functional", "Sequential")
+_OF_EVERY_LAYER = ("name", "trainable", "dtype")
+_STATELESS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout")
 
 
 def is_keras3_model(model: Any) -> bool:
@@ -19,107 +44,209 @@ def is_keras3_model(model: Any) -> bool:
     )
 
 
-def read_keras3_model(model: Any) -> Graph:
+def read_keras3_model(model: Any, custom: CustomObjects | None = None) -> Graph:
     """Reads a built Keras 3 Sequential or Functional model.
 
+    Args:
+      model: the model; it is not changed.
+      custom: how layers of the user's own are treated.
+
     Raises:
-      UnsupportedError: a subclassed or nested model, a shared layer, an op without a layer, or a
-        layer that tf_keras does not have; the message names it.
+      UnsupportedError: a subclassed model, a layer with several outputs, a function that no layer
+        computes, or a layer that tf_keras does not have; the message names it.
     """
-    kind = type(model).__name__
-    if kind == "Sequential":
-        return _read_sequential(model)
-    if kind != "Functional":
-        raise UnsupportedError(
-            f"Keras 3 model {model.name!r} is a subclassed model ({kind}), whose layers cannot be "
-            "seen from outside. Build it with the functional API: keras.Model(inputs, outputs)."
+    return graph_of(view_of(model, custom or {}))
+
+
+def view_of(model: Any, custom: CustomObjects) -> ModelView:
+    """The view of a Keras 3 model; errors as for `read_keras3_model`."""
+    kinds = {base.__name__ for base in type(model).__mro__}
+    if "Sequential" in kinds:
+        name = input_name(model)
+        dtype = model.inputs[0].dtype
+        first = LayerView(
+            name,
+            [],
+            lambda name: (
+                keras.layers.InputLayer(
+                    batch_input_shape=model.input_shape, dtype=input_dtype(name, dtype), name=name
+                ),
+                [],
+            ),
         )
+        return chain(
+            model.name, first, [_layer(_entry(layer), layer, custom) for layer in model.layers]
+        )
+    if "Functional" not in kinds:
+        raise subclassed(model, "Keras 3")
     config = model.get_config()
-    layers = {layer.name: layer for layer in model.layers}
-    nodes = []
-    for entry in config["layers"]:
-        name, calls = entry["name"], entry["inbound_nodes"]
-        check_call_count(name, len(calls))
-        if name not in layers:
-            raise UnsupportedError(
-                f"{name!r} ({entry['class_name']}) is a function of tensors, not a layer. Use a "
-                "layer instead, such as keras.layers.Add()([a, b]) for a + b."
-            )
-        inputs, as_list = _read_call(name, calls[0]) if calls else ([], False)
-        nodes.append(_translate(entry, layers[name], inputs, as_list))
-    return Graph(
+    layers = {operation.name: operation for operation in model.operations}
+    # A functional model's outputs count the call by which an inner one was made; calls do not.
+    made = {entry["name"] for entry in config["layers"] if entry["class_name"] == "Functional"}
+    outputs = [_tensor(entry) for entry in listed_entries(config["output_layers"])]
+    return ModelView(
         config["name"],
-        nodes,
-        [entry[0] for entry in listed_entries(config["input_layers"])],
-        [entry[0] for entry in listed_entries(config["output_layers"])],
+        [_layer(entry, layers[entry["name"]], custom) for entry in config["layers"]],
+        [_tensor(entry) for entry in listed_entries(config["input_layers"])],
+        [(name, number - (name in made), index) for name, number, index in outputs],
     )
 
 
-def _read_sequential(model: Any) -> Graph:
-    name = input_name(model)
-    nodes = [Node(keras.layers.InputLayer(batch_input_shape=model.input_shape, name=name), [])]
-    for layer in model.layers:
-        entry = {
-            "name": layer.name,
-            "class_name": type(layer).__name__,
-            "config": layer.get_config(),
-        }
-        nodes.append(_translate(entry, layer, [nodes[-1].name], False))
-    return Graph(model.name, nodes, [name], [nodes[-1].name])
+def _entry(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "class_name": type(layer).__name__,
+        "config": {} if hasattr(layer, "layers") else layer.get_config(),
+        "inbound_nodes": [],
+    }
 
 
-def _read_call(name: str, call: dict[str, Any]) -> tuple[list[str], bool]:
-    inputs: list[str] = []
-    as_list = False
-    for argument in call["args"]:
-        as_list = as_list or isinstance(argument, (list, tuple))
-        for tensor in argument if isinstance(argument, (list, tuple)) else [argument]:
-            if not isinstance(tensor, dict) or tensor.get("class_name") != "__keras_tensor__":
-                raise UnsupportedError(
-                    f"Layer {name!r} is called with {tensor!r}, which is not a tensor of the "
-                    "model. Pass tensors alone, constants as weights of a layer."
-                )
-            source, _, tensor_index = tensor["config"]["keras_history"]
-            if tensor_index:
-                raise UnsupportedError(
-                    f"Layer {name!r} takes output {tensor_index} of {source!r}; layers with "
-                    "several outputs cannot be quantized. Split them into layers with one output."
-                )
-            inputs.append(source)
-    return inputs, as_list
+def _tensor(entry: Any) -> Tensor:
+    return str(entry[0]), int(entry[1]), int(entry[2])
 
 
-def _translate(entry: dict[str, Any], layer: Any, inputs: list[str], as_list: bool) -> Node:
+def _layer(entry: dict[str, Any], layer: Any, custom: CustomObjects) -> LayerView:
     name, kind = entry["name"], entry["class_name"]
+    if ".ops." in type(layer).__module__:
+        return _function(entry)
+    calls = [_call(name, layer, call) for call in entry["inbound_nodes"]]
+    how = treatment(layer, custom)
+    if callable(how):
+        inner = tf_keras_models.view_of(model_for(layer, how), custom)
+        return LayerView(name, calls, lambda name: (None, []), inner)
+    if kind == "Embedding" and entry["config"].get("mask_zero"):
+        raise makes_a_mask(name, kind)
+    if kind not in _MODELS and gives_several(layer):
+        raise several_outputs(name)
+    if kind in _MODELS:
+        return LayerView(name, calls, lambda name: (None, []), view_of(layer, custom))
     if kind == "InputLayer":
         config = entry["config"]
         shape = config.get("batch_shape") or config.get("batch_input_shape")
-        return Node(
-            keras.layers.InputLayer(
-                batch_input_shape=tuple(shape), dtype=config["dtype"], name=name
+        return LayerView(
+            name,
+            calls,
+            lambda name: (
+                keras.layers.InputLayer(
+                    batch_input_shape=tuple(shape),
+                    dtype=input_dtype(name, config["dtype"]),
+                    name=name,
+                ),
+                [],
             ),
-            [],
         )
-    if kind in ("Functional", "Sequential"):
+    if is_of_convnext(layer):
+        return LayerView(name, calls, lambda name: stock_layer(layer, name))
+    weights = [] if kind in _STATELESS else layer.get_weights()
+    return LayerView(
+        name, calls, lambda name: (_translated(entry, layer, name), weights), given=layer
+    )
+
+
+def _call(name: str, layer: Any, call: dict[str, Any]) -> Call:
+    """One entry of `inbound_nodes`: positional arguments behind the first go by their names."""
+    args, kwargs = list(call["args"]), dict(call["kwargs"])
+    inputs: list[Tensor] = []
+    as_list = isinstance(args[0], (list, tuple)) if args else False
+    inputs += [_tensor_of(name, argument) for argument in (args[0] if as_list else args[:1])]
+    names = [key for key in inspect.signature(layer.call).parameters if key != "self"]
+    kwargs = {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
+    arguments: dict[str, Any] = {}
+    for key, value in kwargs.items():
+        if value is None or key == "training":
+            continue
+        if isinstance(value, (list, tuple)) and any(isinstance(each, dict) for each in value):
+            raise UnsupportedError(
+                f"Layer {name!r} is called with a list of tensors as {key!r}. Build that part of "
+                "the model without."
+            )
+        if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+            arguments[key] = Slot(len(inputs))
+            inputs.append(_tensor_of(name, value))
+        else:
+            arguments[key] = value
+    return Call(inputs, as_list, arguments, kwargs.get("training"))
+
+
+def _tensor_of(name: str, value: Any) -> Tensor:
+    if not isinstance(value, dict) or value.get("class_name") != "__keras_tensor__":
         raise UnsupportedError(
-            f"Layer {name!r} is a model inside the model. Call its layers in the outer model "
-            "instead."
+            f"Layer {name!r} is called with {value!r}, which is not a tensor of the model. Pass "
+            "tensors alone, constants as weights of a layer."
         )
-    if kind not in (*NAMES, "Activation") or not type(layer).__module__.startswith("keras."):
-        raise unsupported(name, kind)
+    return _tensor(value["config"]["keras_history"])
+
+
+def _function(entry: dict[str, Any]) -> LayerView:
+    """An operation of keras.ops on tensors, or a Python operator."""
+    name = entry["name"]
+    function = re.sub(r"(?<!^)(?=[A-Z])", "_", entry["class_name"]).lower()
+    calls: list[Call] = []
+    operands: list[Any] = []
+    for call in entry["inbound_nodes"]:
+        inputs: list[Tensor] = []
+        operands = []
+        given = [*call["args"], *call["kwargs"].values()]
+        if given and isinstance(given[0], (list, tuple)):
+            given = [*given[0], *given[1:]]
+        for argument in given:
+            if isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__":
+                inputs.append(_tensor_of(name, argument))
+                operands.append(None)
+            else:
+                operands.append(argument)
+        calls.append(Call(inputs, len(inputs) > 1))
+    made = layer_of(name, function, operands, entry["config"])[0]
+    return LayerView(name, calls, lambda name: (copied(made, name), []))
+
+
+def _translated(entry: dict[str, Any], layer: Any, name: str) -> Any:
+    """The tf_keras layer of a Keras 3 one, without weights."""
+    kind = entry["class_name"]
+    target = None if kind == "Lambda" else getattr(keras.layers, kind, None)
+    if target is None or not type(layer).__module__.startswith("keras."):
+        raise UnsupportedError(
+            f"Layer {name!r} is a {kind}, which tf_keras does not have or cannot copy. Say what it "
+            f"computes by "
+            f"quantize(custom_objects={{'{kind}': function}}), the function returning a tf_keras "
+            "model for the layer, or build that part from stock layers."
+        )
     config = {
-        key: _plain(value) for key, value in entry["config"].items() if key not in _INTERNAL_KEYS
+        key: _plain(value)
+        for key, value in entry["config"].items()
+        if key not in _INTERNAL_KEYS and not _is_new_and_off(layer, target, key, value)
     }
+    config["name"] = name
+    for key in ("activation", "recurrent_activation"):
+        if isinstance(config.get(key), dict):
+            raise own_activation(name)
+        if config.get(key) in FROM_KERAS3:
+            config[key] = FROM_KERAS3[config[key]]
+    if kind == "LeakyReLU":
+        config["alpha"] = config.pop("negative_slope", 0.0)
+    if kind == "Bidirectional":
+        for key in ("layer", "backward_layer"):
+            if isinstance(config.get(key), dict):
+                inner = _translated(config[key], layer.forward_layer, config[key]["config"]["name"])
+                config[key] = keras.layers.serialize(inner)
+    if kind == "MultiHeadAttention":  # which then builds itself by what it is called on
+        config |= dict.fromkeys(("query_shape", "key_shape", "value_shape"))
     try:
-        copy = getattr(keras.layers, kind).from_config(config)
+        return target.from_config(config)
     except Exception as error:  # whatever an older constructor makes of a newer setting
         raise UnsupportedError(
             f"Layer {name!r} ({kind}) has a setting that tf_keras does not know: "
             f"{str(error).splitlines()[0][:200]} Build the layer with its activation as a layer of "
             "its own and without custom objects."
         ) from error
-    weights = [] if kind in ("Dropout", "SpatialDropout2D") else layer.get_weights()
-    return Node(copy, inputs, weights, as_list)
+
+
+def _is_new_and_off(layer: Any, target: Any, key: str, value: Any) -> bool:
+    """Whether a setting that tf_keras's layer does not know is off, or as Keras 3 has it."""
+    if key in _OF_EVERY_LAYER or key in inspect.signature(target.__init__).parameters:
+        return False
+    default = inspect.signature(type(layer).__init__).parameters.get(key)
+    return not value or (default is not None and bool(default.default == value))
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ once as it is, so that every layer is fitted to the inputs that it will get.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from oaq_keras._keras import keras
 from oaq_keras.activation_choice import Reader, choose_closed, choose_open
 from oaq_keras.configs import QuantizeInput
 from oaq_keras.custom_ops import LayerOptions
-from oaq_keras.graph import read_calls
+from oaq_keras.graph import Slot
 from oaq_keras.lane_budgets import Budget, lane_budgets
 from oaq_keras.layouts import LAYOUTS
 from oaq_keras.patches import sample_patches
 from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
 from oaq_keras.reconstruction import InputStatistics, reconstruct
+from oaq_keras.tf_keras_models import read_calls
 from oaq_keras.trained import weight_quantizers
+from oaq_keras.wrapper import inner_of, wrappers
 
 PATCHES = 16384
 """Patches of all images from which a layer's moments are taken."""
@@ -54,18 +56,22 @@ class _Run:
             name: [np.asarray(batch[i], np.float32) for batch in given]
             for i, name in enumerate(model.input_names)
         }
-        self._unread = [name for inputs, _, _ in self._calls.values() for name in inputs]
+        self._unread = [name for call in self._calls.values() for name, _, _ in call.inputs]
 
     def input(self, layer: Any) -> Batches:
         """What a layer with one input reads."""
-        return self._values[self._calls[layer.name][0][0]]
+        return self._values[self._calls[layer.name].inputs[0][0]]
 
     def step(self, layer: Any) -> Batches:
         """Calls a layer, and forgets inputs that no later one reads."""
-        names, arguments, as_list = self._calls[layer.name]
+        call = self._calls[layer.name]
+        names = [name for name, _, _ in call.inputs]
+        slots = {k: v.index for k, v in call.arguments.items() if isinstance(v, Slot)}
         found = []
         for inputs in zip(*(self._values[name] for name in names), strict=True):
-            given = list(inputs) if as_list or len(inputs) > 1 else inputs[0]
+            first = [value for i, value in enumerate(inputs) if i not in slots.values()]
+            given = first if call.as_list or len(first) > 1 else first[0]
+            arguments = {**call.arguments, **{key: inputs[i] for key, i in slots.items()}}
             found.append(np.asarray(self._call(layer, given, **arguments)))
         self._values[layer.name] = found
         for name in names:
@@ -82,19 +88,18 @@ def choose_formats(model: Any, batches: Sequence[Any]) -> None:
       model: from `quantize`; its formats are changed.
       batches: inputs, as the model takes them.
     """
-    quantizers = weight_quantizers(model)
     samples: dict[str, list[NDArray[np.float32]]] = {}
     outputs: dict[str, ActivationQuantizer] = {}
     readers: dict[str, list[Reader]] = {}
     run = _Run(model, batches, _float_answer)
     for layer in _computing(model):
-        quantizer = quantizers.get(_inner(layer).name)
-        if quantizer is not None and quantizer.input_format is not None:
-            found = _reader(_inner(layer), quantizer, run.input(layer))
+        quantizer = _weight_quantizer(layer)
+        if quantizer is not None and _has_patches(quantizer) and quantizer.input_format is not None:
+            found = _reader(inner_of(layer), quantizer, run.input(layer))
             readers.setdefault(quantizer.input_format, []).append(found)
         answers = run.step(layer)
         output = _output_quantizer(layer)
-        if output is not None:
+        if output is not None and output.kind != "fixed":
             name = str(output.name or layer.name)
             outputs.setdefault(name, output)
             samples.setdefault(name, []).append(_sampled(answers))
@@ -117,29 +122,45 @@ def reconstruct_layers(model: Any, batches: Sequence[Any]) -> None:
       batches: inputs, as the model takes them.
     """
     quantizers = weight_quantizers(model)
-    layers = {_inner(layer).name: _inner(layer) for layer in model.layers}
+    layers = {name: inner_of(layer) for name, layer in wrappers(model).items()}
     shifts: dict[str, NDArray[np.float32]] = {}
 
     def float_answer(layer: Any, inputs: Any, **arguments: Any) -> Any:
         # A normalization takes the shift up in its mean, and is to answer as it did before.
-        shift = shifts.get(_inner(layer).name)
+        inner = inner_of(layer)
+        shift = None if inner is layer else shifts.get(inner.name)
         return _float_answer(layer, inputs if shift is None else inputs - shift, **arguments)
 
     wanted = _Run(model, batches, float_answer)
     given = _Run(model, batches, _answer)
     for layer in _computing(model):
-        quantizer = quantizers.get(_inner(layer).name)
-        inputs = None if quantizer is None else (wanted.input(layer), given.input(layer))
+        quantizer = _weight_quantizer(layer)
+        fits = (
+            quantizer is not None
+            and _has_patches(quantizer)
+            and not _is_shared(quantizer, quantizers.values())
+        )
+        inputs = (wanted.input(layer), given.input(layer)) if fits else None
         wanted.step(layer)  # with the weights that it had
         if quantizer is not None and inputs is not None:
-            shift = _fit(_inner(layer), quantizer, *inputs).astype(np.float32)
+            shift = _fit(inner_of(layer), quantizer, *inputs).astype(np.float32)
             norm = layers.get(quantizer.normalization or "")
             if isinstance(norm, keras.layers.BatchNormalization):
                 norm.moving_mean.assign_sub(shift)
                 shifts[norm.name] = shift
-            elif _inner(layer).use_bias:
-                _inner(layer).bias.assign_add(shift)
+            elif inner_of(layer).use_bias:
+                inner_of(layer).bias.assign_add(shift)
         given.step(layer)
+
+
+def _has_patches(quantizer: WeightQuantizer) -> bool:
+    """Whether all outputs of a layer sum the same taps; those of a transposed one do not."""
+    return quantizer.kind != "transpose"
+
+
+def _is_shared(quantizer: WeightQuantizer, quantizers: Iterable[WeightQuantizer]) -> bool:
+    """Whether another call of the layer reads the same kernel, at other inputs."""
+    return sum(quantizer.kernel is other.kernel for other in quantizers) > 1
 
 
 def _fit(
@@ -232,8 +253,8 @@ def _computing(model: Any) -> list[Any]:
     return [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
 
 
-def _inner(layer: Any) -> Any:
-    return getattr(layer, "layer", layer)
+def _weight_quantizer(layer: Any) -> WeightQuantizer | None:
+    return getattr(getattr(layer, "quantize_config", None), "weight_quantizer", None)
 
 
 def _output_quantizer(layer: Any) -> ActivationQuantizer | None:
@@ -252,7 +273,7 @@ def _float_answer(layer: Any, inputs: Any, **arguments: Any) -> Any:
     """Of the layer without its quantizers."""
     if isinstance(layer, QuantizeInput):
         return inputs
-    inner, config = _inner(layer), getattr(layer, "quantize_config", None)
+    inner, config = inner_of(layer), getattr(layer, "quantize_config", None)
     if config is not None and getattr(config, "weight_quantizer", None) is not None:
         # A call of the wrapper leaves the quantized kernel in its place.
         setattr(inner, config.kernel, config.weight_quantizer.kernel)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -67,10 +68,9 @@ def write_weights(
     The input's scale is the one that the file has by then.
 
     Raises:
-      UnsupportedError: another layer uses the same tensors, or a bias does not fit int32 at the
-        new scales; the message names the layer.
+      UnsupportedError: a bias does not fit int32 at the new scales; the message names the layer.
     """
-    check_sole_reader(model, layer)
+    layer = with_own_tensors(model, layer)
     graph = model.subgraphs[layer.subgraph]
     one_scale = bool((scale == scale[0]).all()) and layer.kind not in _PER_CHANNEL
     stored = (scale[:1] if one_scale else scale).astype(np.float32)
@@ -93,22 +93,36 @@ def write_weights(
         set_data(model, tensor, wanted.astype("<i4"))
 
 
-def check_sole_reader(model: Model, layer: Int8Layer) -> None:
-    """Refuses a layer whose weights or bias another operator reads too.
+def with_own_tensors(model: Model, layer: Int8Layer) -> Int8Layer:
+    """The layer, reading weights and bias that no other operator of the file reads.
 
-    Raises:
-      UnsupportedError: it names both.
+    The converter merges equal constants, and a network may call a layer twice.
+
+    Args:
+      model: changed in place where they are shared.
+      layer: one of its layers.
     """
+    return replace(
+        layer,
+        weights=_own_tensor(model, layer, layer.weights),
+        bias=_own_tensor(model, layer, layer.bias),
+    )
+
+
+def _own_tensor(model: Model, layer: Int8Layer, index: int) -> int:
     graph = model.subgraphs[layer.subgraph]
-    tensors = [layer.weights] + ([layer.bias] if layer.bias >= 0 else [])
-    for op, operator in enumerate(graph.operators):
-        for tensor in tensors:
-            if op != layer.op and tensor in list(operator.inputs):
-                raise UnsupportedError(
-                    f"Layer {layer.name!r} shares the tensor {tensor_name(graph, tensor)!r} with "
-                    f"operator {op}; changing its scale would change that one too. Give each "
-                    "layer weights of its own."
-                )
+    if index < 0 or not any(
+        op != layer.op and index in list(operator.inputs)
+        for op, operator in enumerate(graph.operators)
+    ):
+        return index
+    made = copy.deepcopy(graph.tensors[index])
+    made.name = f"{tensor_name(graph, index)}/{layer.name}".encode()
+    graph.tensors.append(made)
+    operator = graph.operators[layer.op]
+    number = len(graph.tensors) - 1
+    operator.inputs = [number if int(each) == index else int(each) for each in operator.inputs]
+    return number
 
 
 def set_data(model: Model, tensor: schema.TensorT, values: NDArray[np.generic]) -> None:

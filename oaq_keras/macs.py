@@ -13,7 +13,8 @@ def count_macs(layer: Any) -> int:
     Args:
       layer: a built Conv2D, DepthwiseConv2D or Dense layer of a functional model.
     """
-    shape = layer.output_shape[1:]
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+    shape = (layer.input_shape if transposed else layer.output_shape)[1:]
     if any(size is None for size in shape):
         return 0
     positions = math.prod(shape[:-1])

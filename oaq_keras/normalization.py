@@ -18,10 +18,21 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
     table: FormatTable | None = None
     """Whose `statistics_frozen` it follows: that of the scope it was made in, or the one given."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Takes what BatchNormalization takes."""
+    def __init__(self, *args: Any, inference: bool = False, **kwargs: Any) -> None:
+        """Takes what BatchNormalization takes.
+
+        Args:
+          *args: of BatchNormalization.
+          inference: whether it is frozen from the start, as where it is called with training=False.
+          **kwargs: of BatchNormalization.
+        """
         super().__init__(*args, **kwargs)
+        self.inference = inference
         self.table = current_table()
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "inference": self.inference}
 
     def build(self, input_shape: Any) -> None:
         """Makes the variables, and lets the table know of the layer."""
@@ -39,5 +50,5 @@ class FreezableBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """Normalizes the last axis of float32 [batch, ..., channels]."""
-        frozen = self.table is not None and self.table.statistics_frozen
+        frozen = self.inference or (self.table is not None and self.table.statistics_frozen)
         return super().call(inputs, training=False if frozen else training)

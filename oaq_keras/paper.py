@@ -56,7 +56,7 @@ class PaperWeightQuantizer(WeightQuantizer):
     def _inflation(self, flat: Any, first: Any, load: Any, width: Any, passes: int) -> Any:
         del flat, load, width, passes
         alpha = tf.pow(2.0, self.log2_alpha)
-        return alpha if self.kind == "dense" else alpha * tf.ones_like(first)
+        return alpha if self.one_scale else alpha * tf.ones_like(first)
 
     def _observe(self, sums: Any) -> Any:
         """Counts sums [..., channels] beyond the accumulator, in training; returns them."""

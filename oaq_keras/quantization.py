@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import keras, tfmot
-from oaq_keras.canonical import canonicalize
+from oaq_keras.custom_objects import CustomObjects
+from oaq_keras.custom_objects import check as check_custom_objects
 from oaq_keras.distillation import Distillation
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.first_widths import choose_first_widths
-from oaq_keras.format_assignment import assign_formats
-from oaq_keras.graph import Graph, build_model, read_model
+from oaq_keras.float_layers import float_layers
+from oaq_keras.graph import Graph, as_given, build_model
 from oaq_keras.keras3 import is_keras3_model, read_keras3_model
 from oaq_keras.options import Options
 from oaq_keras.scheme import OverflowAwareQuantizeScheme
+from oaq_keras.tf_keras_models import read_model
 from oaq_keras.training import QuantizedModel
+from oaq_keras.wrapper import wrapped
 
 
 def quantize(
@@ -32,6 +35,7 @@ def quantize(
     policy: str = "proven",
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     distillation: Distillation | None = None,
+    custom_objects: CustomObjects | None = None,
 ) -> Any:
     """Makes a model that trains with int8 formats whose sums provably fit int16 lanes.
 
@@ -59,6 +63,10 @@ def quantize(
         `depth`, `accumulator_bits`, `regularization` and `width` can be given. Certificates are
         made out for the smallest depth and the most bits of any layer.
       distillation: an `oaq_keras.Distillation`, for the float model's answers in the loss.
+      custom_objects: layer classes of your own, or their names, and how each is quantized: "same"
+        where codes pass through as they are (a dropout, a reshape), "float" where it is to stay
+        float, or a function that takes the layer and returns a tf_keras model, weights included,
+        that computes the same by stock layers.
 
     Returns:
       A tf_keras model to compile and fit, then to pass to `convert`.
@@ -79,9 +87,32 @@ def quantize(
         distillation,
     )
     options.check()
+    custom = custom_objects or {}
+    check_custom_objects(custom)
+    graph = graph_of(model, custom)
+    _check_finite(graph)
+    names = {node.name for node in graph}
+    options.check_patterns(names)
+    if distillation is not None:
+        float_model = build_model(graph_of(model, custom)) if is_keras3_model(model) else model
+        if distillation.teacher is None:
+            distillation = replace(distillation, teacher=float_model)
+        distillation.check(float_model)
+    quantized = quantize_graph(graph, OverflowAwareQuantizeScheme(options))
+    if distillation is not None:
+        quantized.distill(distillation, float_model)
+    return quantized
+
+
+def graph_of(model: Any, custom: CustomObjects | None = None) -> Graph:
+    """The graph of a float model, tf_keras or Keras 3.
+
+    Raises:
+      UnsupportedError: no such model, or one that is quantized already; the message says why.
+    """
     if is_keras3_model(model):
-        model = build_model(read_keras3_model(model))
-    elif not isinstance(model, keras.Model):
+        return read_keras3_model(model, custom)
+    if not isinstance(model, keras.Model):
         raise UnsupportedError(
             f"quantize() takes a tf_keras or Keras 3 model, got {type(model).__name__}. "
             "Load a saved model first with keras.models.load_model(path)."
@@ -92,35 +123,42 @@ def quantize(
                 f"Model {model.name!r} is quantized already: layer {layer.name!r} is a quantize "
                 "wrapper. Pass the float model."
             )
-    graph = read_model(model)
-    _check_finite(graph)
-    names = {node.name for node in graph}
-    options.check_patterns(names)
-    assignment = assign_formats(graph, canonicalize(graph, names))
-    if not assignment.kernels:
-        raise UnsupportedError(
-            f"Model {model.name!r} has no Conv2D, DepthwiseConv2D or Dense layer: there are no "
-            "sums to bound. Quantize the model that has them."
-        )
-    if distillation is not None:
-        if distillation.teacher is None:
-            distillation = replace(distillation, teacher=model)
-        distillation.check(model)
-    quantized = apply_scheme(model, OverflowAwareQuantizeScheme(options))
-    if distillation is not None:
-        quantized.distill(distillation, model)
-    return quantized
+    return read_model(model, custom)
 
 
 def apply_scheme(model: Any, scheme: OverflowAwareQuantizeScheme) -> QuantizedModel:
-    """The quantized model of a tf_keras model that `quantize` takes, by a scheme of one's own.
+    """The quantized model of a model that `quantize` takes, by a scheme of one's own.
 
     Raises:
       UnsupportedError: a layer that cannot be quantized; the message names it.
     """
-    annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-    wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme)
-    quantized = QuantizedModel(wrapped.inputs, _as_given(wrapped.outputs), name=wrapped.name)
+    return quantize_graph(graph_of(model), scheme)
+
+
+def quantize_graph(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> QuantizedModel:
+    """The quantized model of a graph, which is changed.
+
+    Raises:
+      UnsupportedError: a layer that cannot be quantized; the message names it.
+    """
+    left = float_layers(graph)
+    annotated = {node.name for node in graph} - set(left)
+    prepared, configs = scheme.get_layout_transformer().prepare(graph, annotated)
+
+    def quantized_layer(layer: Any) -> Any:
+        config = configs.get(layer.name)
+        return layer if config is None else wrapped(layer, config)
+
+    model = keras.models.clone_model(prepared, clone_function=quantized_layer)
+    taken = {layer.name for layer in model.layers}
+    outputs = [
+        # Losses and metrics go by the names that outputs had in the given model.
+        output if name in taken else keras.layers.Activation("linear", name=name)(output)
+        for output, name in zip(model.outputs, graph.output_names, strict=True)
+    ]
+    quantized = QuantizedModel(model.inputs, as_given(outputs), name=graph.name)
+    quantized.answers = list(graph.output_names)
+    quantized.float_layers = left
     if scheme.options.policy != "paper":  # whose scales follow what batches show, not the bound
         choose_first_widths(quantized)
     return quantized
@@ -138,7 +176,3 @@ def _check_finite(graph: Graph) -> None:
                 f"Layer {node.name!r} has weights that are not finite: training diverged. Restore "
                 "a checkpoint from before."
             )
-
-
-def _as_given(outputs: list[Any]) -> Any:
-    return outputs[0] if len(outputs) == 1 else outputs

@@ -8,8 +8,9 @@ from typing import Any
 from oaq_keras._keras import keras, tfmot
 from oaq_keras.canonical import ACTIVATION_SUFFIX, canonicalize
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.format_assignment import Assignment, assign_formats
-from oaq_keras.graph import Graph, build_model, read_model
+from oaq_keras.graph import Graph, build_model
 from oaq_keras.macs import count_macs
 from oaq_keras.options import Options
 from oaq_keras.paper import PaperWeightQuantizer
@@ -21,6 +22,7 @@ from oaq_keras.quantizers import (
     format_table,
 )
 from oaq_keras.registry import LayerRule, OverflowAwareQuantizeRegistry, rule_of
+from oaq_keras.tf_keras_models import read_model
 
 
 class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
@@ -96,22 +98,47 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
           UnsupportedError: a layer that cannot be quantized, by name.
           ValueError: an override that reaches no layer.
         """
-        graph = read_model(model)
-        known = {node.name for node in graph}
-        table = FormatTable()
-        with format_table(table):
-            annotated = canonicalize(graph, set(layer_quantize_map))
-        assignment = assign_formats(graph, annotated)
-        for name in assignment.inputs:
-            quantizer = ActivationQuantizer("open", assignment.formats[name], table=table)
-            label = graph.free_name(f"quantize_{name}")
-            graph.insert_after(name, QuantizeInput(quantizer, name=label))
-        prepared = build_model(graph)
-        configs = self._configs(graph, prepared, assignment, table, known)
+        prepared, configs = self.prepare(read_model(model), set(layer_quantize_map))
         for name, given in layer_quantize_map.items():
             if given.get("quantize_config") is not None:
                 configs[name] = given["quantize_config"]
         return prepared, {name: {"quantize_config": config} for name, config in configs.items()}
+
+    def prepare(
+        self, graph: Graph, annotated: set[str]
+    ) -> tuple[Any, dict[str, OverflowAwareQuantizeConfig]]:
+        """Returns the prepared model of a graph, and the QuantizeConfig of each of its layers.
+
+        Args:
+          graph: changed in place.
+          annotated: names of the layers to quantize.
+
+        Raises:
+          UnsupportedError: a layer that cannot be quantized, or no layer with weights to quantize.
+          ValueError: an override that reaches no layer.
+        """
+        known = {node.name for node in graph}
+        table = FormatTable()
+        with format_table(table):
+            annotated = canonicalize(graph, annotated)
+        assignment = assign_formats(graph, annotated)
+        if not assignment.kernels:
+            raise UnsupportedError(
+                f"Model {graph.name!r} has no convolution and no Dense layer that is quantized: "
+                "there are no sums to bound. Quantize the model that has them."
+            )
+        members = _members(assignment)
+        for name in assignment.inputs:
+            if graph[name].inputs and not graph.consumers(name):
+                continue
+            label, (member, count) = assignment.formats[name], members[name]
+            quantizer = ActivationQuantizer(
+                "open", label, table=table, member=member, members=count
+            )
+            label = graph.free_name(f"quantize_{name}")
+            graph.insert_after(name, QuantizeInput(quantizer, name=label))
+        prepared = build_model(graph)
+        return prepared, self._configs(graph, prepared, assignment, table, known)
 
     def _configs(
         self,
@@ -122,6 +149,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         known: set[str],
     ) -> dict[str, OverflowAwareQuantizeConfig]:
         shares = self._shares(graph, prepared, assignment)
+        members, calls = _members(assignment), _call_numbers(graph)
         origins = {name: _origin(graph, name, assignment, prepared) for name in assignment.formats}
         widths = self._widths(assignment, origins, known)
         configs = {}
@@ -141,6 +169,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     worth=shares[name][1],
                     reads_input=name in assignment.first,
                     normalization=_normalization(graph, name),
+                    call_number=calls[name],
                     table=table,
                 )
             if name in assignment.formats:
@@ -148,13 +177,18 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 width = widths.get(label)
                 if width is not None:
                     table.keep_width(label)
+                fixed = assignment.fixed.get(label)
+                closed_or_open = "closed" if label in assignment.closed else "open"
                 output = self.activation_quantizer(
-                    "closed" if label in assignment.closed else "open",
+                    "fixed" if fixed else closed_or_open,
                     label,
                     assignment.closed.get(label),
                     DEFAULT_WIDTH if width is None else width,
                     table,
                     origin=origins[name],
+                    limits=fixed,
+                    member=members[name][0],
+                    members=members[name][1],
                 )
             configs[name] = OverflowAwareQuantizeConfig(
                 rule.kernel if weights else None, weights, output
@@ -222,6 +256,25 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         }
 
 
+def _members(assignment: Assignment) -> dict[str, tuple[int, int]]:
+    """Which of the tensors that share a format each one is, and of how many."""
+    groups: dict[str, list[str]] = {}
+    for name, label in assignment.formats.items():
+        groups.setdefault(label, []).append(name)
+    return {name: (i, len(group)) for group in groups.values() for i, name in enumerate(group)}
+
+
+def _call_numbers(graph: Graph) -> dict[str, int]:
+    """Which of its layer's calls each node is."""
+    called: dict[str, int] = {}
+    found = {}
+    for node in graph:
+        leader = node.shares or node.name
+        found[node.name] = called.get(leader, 0)
+        called[leader] = found[node.name] + 1
+    return found
+
+
 def _given(name: str, known: set[str]) -> str:
     """The layer of the given model, whose layers are `known`, that a node was made of."""
     return name if name in known else name.removesuffix(ACTIVATION_SUFFIX)
@@ -230,6 +283,8 @@ def _given(name: str, known: set[str]) -> str:
 def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> dict[str, Any]:
     """What the kernel computes a node's output from, for `ActivationQuantizer.origin`."""
     node = graph[name]
+    if name not in assignment.quantized:
+        return {}
     if rule_of(node.layer).output == "average":
         return {"averages": True}
     if isinstance(node.layer, keras.layers.GlobalAveragePooling2D):
@@ -237,6 +292,10 @@ def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> d
         source = assignment.tensors.get(node.inputs[0])
         known = source is not None and None not in sizes
         return {"mean_of": source, "values": math.prod(sizes)} if known else {}
+    if isinstance(node.layer, keras.layers.LeakyReLU):
+        source = assignment.tensors.get(node.inputs[0])
+        slope = float(node.layer.get_config()["alpha"])
+        return {} if source is None else {"sloped": source, "slope": slope}
     while name not in assignment.kernels:
         inputs = graph[name].inputs
         if len(inputs) != 1 or inputs[0] in assignment.formats:

@@ -9,43 +9,38 @@ product with the bias behind the reshape) would keep bias and activation from be
 them the codes; so there each calls the operator itself.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 from oaq_keras._keras import keras, tf
+from oaq_keras.exporting import is_exporting
 
-_exporting: ContextVar[bool] = ContextVar("oaq_keras_exporting", default=False)
-
-
-@contextmanager
-def exporting() -> Iterator[None]:
-    """Inside, layers trace what the converter is to see; the trace is not to be run."""
-    token = _exporting.set(True)
-    try:
-        yield
-    finally:
-        _exporting.reset(token)
+_NO_BIAS = 1e-30
+"""A bias whose code is 0."""
 
 
 class TfliteConv2D(keras.layers.Conv2D):
-    """Conv2D whose dilation is one operator's attribute in the export."""
+    """Conv2D whose dilation and groups are one operator's in the export."""
 
     observe_sums: Callable[[Any], Any] | None = None
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """The convolution without bias and activation, as Keras documents it for subclasses."""
-        if not _exporting.get():
-            sums = super().convolution_op(inputs, kernel)
-            return sums if self.observe_sums is None else self.observe_sums(sums)
-        return tf.nn.conv2d(
+    def call(self, inputs: Any) -> Any:
+        """Convolves float32 [batch, height, width, channels]."""
+        if not is_exporting():
+            return super().call(inputs)
+        sums = tf.nn.conv2d(
             inputs,
-            kernel,
+            self.kernel,
             strides=self.strides,
             padding=self.padding.upper(),
             dilations=self.dilation_rate,
         )
+        return _finished(self, sums)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution without bias and activation, as Keras documents it for subclasses."""
+        sums = super().convolution_op(inputs, kernel)
+        return sums if self.observe_sums is None else self.observe_sums(sums)
 
 
 class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
@@ -55,7 +50,7 @@ class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def call(self, inputs: Any) -> Any:
         """Convolves float32 [batch, height, width, channels]."""
-        if not _exporting.get():
+        if not is_exporting():
             if self.observe_sums is None:
                 return super().call(inputs)
             sums = keras.backend.depthwise_conv2d(
@@ -65,7 +60,7 @@ class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
                 padding=self.padding,
                 dilation_rate=self.dilation_rate,
             )
-            return self._finish(self.observe_sums(sums))
+            return _finished(self, self.observe_sums(sums))
         outputs = tf.raw_ops.DepthwiseConv2dNative(
             input=inputs,
             filter=self.depthwise_kernel,
@@ -73,12 +68,13 @@ class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
             padding=self.padding.upper(),
             dilations=[1, *self.dilation_rate, 1],
         )
-        return self._finish(outputs)
+        return _finished(self, outputs)
 
-    def _finish(self, outputs: Any) -> Any:
-        if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+
+def _finished(layer: Any, sums: Any) -> Any:
+    """A layer's output, of its sums."""
+    outputs = tf.nn.bias_add(sums, layer.bias) if layer.use_bias else sums
+    return outputs if layer.activation is None else layer.activation(outputs)
 
 
 class TfliteDense(keras.layers.Dense):
@@ -88,11 +84,10 @@ class TfliteDense(keras.layers.Dense):
 
     def call(self, inputs: Any) -> Any:
         """Multiplies the last dimension of float32 [batch, ..., units in]."""
-        if self.observe_sums is not None and not _exporting.get():
+        if self.observe_sums is not None and not is_exporting():
             sums = self.observe_sums(tf.tensordot(inputs, self.kernel, 1))
-            outputs = tf.nn.bias_add(sums, self.bias) if self.use_bias else sums
-            return outputs if self.activation is None else self.activation(outputs)
-        if not _exporting.get() or inputs.shape.rank == 2:
+            return _finished(self, sums)
+        if not is_exporting() or inputs.shape.rank == 2:
             return super().call(inputs)
         inner = inputs.shape[1:-1]
         sizes = [-1 if size is None else size for size in inner]
@@ -106,9 +101,39 @@ class TfliteDense(keras.layers.Dense):
         return tf.reshape(outputs, [-1, *sizes, self.units])
 
 
+class TfliteReLU(keras.layers.ReLU):
+    """ReLU as TFLite fuses it in the export: RELU6, or RELU with the largest value of its codes."""
+
+    def call(self, inputs: Any) -> Any:
+        """Clips float32 of any shape."""
+        if not is_exporting():
+            return super().call(inputs)
+        return tf.nn.relu6(inputs) if self.max_value == 6.0 else tf.nn.relu(inputs)
+
+
+class TfliteConv2DTranspose(keras.layers.Conv2DTranspose):
+    """Conv2DTranspose of a known output shape in the export."""
+
+    observe_sums: Callable[[Any], Any] | None = None
+
+    def call(self, inputs: Any) -> Any:
+        """Computes float32 [batch, height, width, channels]."""
+        if not is_exporting() or None in inputs.shape:
+            return super().call(inputs)
+        shape = self.compute_output_shape(inputs.shape)
+        outputs = tf.nn.conv2d_transpose(
+            inputs, self.kernel, [int(n) for n in shape], self.strides, self.padding.upper()
+        )
+        # Without a bias, and zeros are none to it, the converter does not fuse the ReLU behind.
+        bias = self.bias if self.use_bias else tf.zeros(self.filters)
+        return tf.nn.bias_add(outputs, tf.where(bias == 0.0, _NO_BIAS, bias))
+
+
 TFLITE_LAYERS: dict[Any, Any] = {
     keras.layers.Conv2D: TfliteConv2D,
     keras.layers.DepthwiseConv2D: TfliteDepthwiseConv2D,
     keras.layers.Dense: TfliteDense,
+    keras.layers.Conv2DTranspose: TfliteConv2DTranspose,
+    keras.layers.ReLU: TfliteReLU,
 }
 """Which Keras layer each of them replaces."""

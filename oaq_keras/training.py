@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model that `quantize` returns: a functional Keras model whose `fit` runs the schedule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
 from oaq_keras.distillation import Distillation
+from oaq_keras.keras3_training import adapted, translated
 from oaq_keras.kernel_rounding import kernel_rounding
 
 
@@ -24,9 +27,13 @@ class QuantizedModel(keras.Model):
 
     Attributes:
       distillation: what the loss takes from a teacher besides; None for nothing.
+      answers: what the given model called its outputs.
+      float_layers: layers that are left in float, and why.
     """
 
     distillation: Distillation | None = None
+    answers: list[str] | None = None
+    float_layers: Mapping[str, str] = MappingProxyType({})
     _evaluates = False
 
     def distill(self, distillation: Distillation, model: Any) -> None:
@@ -47,6 +54,18 @@ class QuantizedModel(keras.Model):
             return list(super().metrics)
         return [*super().metrics, self._divergence.metric]
 
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """`keras.Model.compile`; what is of Keras 3 is taken as tf_keras's of the same name.
+
+        Raises:
+          UnsupportedError: tf_keras has nothing like it; the message says what to give.
+        """
+        if isinstance(kwargs.get("weighted_metrics"), (list, tuple, dict)):
+            kwargs["weighted_metrics"] = translated(kwargs["weighted_metrics"])
+        super().compile(translated(optimizer), translated(loss), translated(metrics), **kwargs)
+
     def fit(
         self,
         x: Any = None,
@@ -62,6 +81,7 @@ class QuantizedModel(keras.Model):
         Raises:
           ValueError: a CallbackList without a schedule, which cannot take one any more.
         """
+        self._build_optimizer()
         kwargs.update(x=x, y=y, batch_size=batch_size, epochs=epochs, verbose=verbose)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             if not any(isinstance(given, Schedule) for given in callbacks.callbacks):
@@ -70,11 +90,25 @@ class QuantizedModel(keras.Model):
                     "into it, or pass a plain list of callbacks."
                 )
             return super().fit(callbacks=callbacks, **kwargs)
-        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-        listed = [callback for callback in given if callback is not None]
+        listed = _adapted(callbacks)
         if not any(isinstance(callback, Schedule) for callback in listed):
             listed.insert(0, Schedule())
         return super().fit(callbacks=listed, **kwargs)
+
+    def evaluate(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`; callbacks may be of Keras 3."""
+        return super().evaluate(*args, callbacks=_adapted(callbacks), **kwargs)
+
+    def predict(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.predict`; callbacks may be of Keras 3."""
+        return super().predict(*args, callbacks=_adapted(callbacks), **kwargs)
+
+    def _build_optimizer(self) -> None:
+        """Makes the optimizer's variables, for which TensorFlow would trace the step twice."""
+        optimizer: Any = getattr(self, "optimizer", None)
+        if hasattr(optimizer, "build"):
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
 
     def test_step(self, data: Any) -> Any:
         """`keras.Model.test_step`, its forward pass rounding as the exported file does."""
@@ -101,3 +135,11 @@ class QuantizedModel(keras.Model):
         return self.compiled_loss(
             y, y_pred, sample_weight, regularization_losses=[*self.losses, term]
         )
+
+
+def _adapted(callbacks: Any) -> Any:
+    """A list of callbacks that tf_keras can call; a CallbackList as it is."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    return [adapted(callback) for callback in given if callback is not None]

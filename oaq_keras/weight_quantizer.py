@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
+import numpy as np
+
 from oaq_keras._keras import tf, tfmot
 from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, limit
 from oaq_keras.accumulator_ops import (
@@ -14,10 +16,12 @@ from oaq_keras.accumulator_ops import (
     takes_pairs,
     worst_case_load,
 )
+from oaq_keras.exporting import is_exporting
 from oaq_keras.fake_quant import fake_quant_weights
 from oaq_keras.format_table import FormatTable, current_table
 from oaq_keras.formats import CODES
 from oaq_keras.kernel_rounding import Sums
+from oaq_keras.transposed import phases
 
 _GUARD_PASSES = 3
 _TRAINING_PASSES = 1
@@ -29,6 +33,7 @@ _OFF_GRID = 1e-3
 """Codes by which weights may be off those that were chosen for them: float32 rounding."""
 
 _WIDEST = 16
+_TOLD_APART = 1e-6
 
 
 class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
@@ -56,13 +61,15 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         worth: float | None = None,
         reads_input: bool = False,
         normalization: str | None = None,
+        call_number: int = 0,
         table: FormatTable | None = None,
     ) -> None:
         """Makes a quantizer.
 
         Args:
           kind: "conv" (kernel [h, w, in, out]), "depthwise" ([h, w, in, multiplier]), both with a
-            scale per output channel, or "dense" ([in, out]), with one scale.
+            scale per output channel, or with one scale "dense" ([in, out]) and "transpose", of
+            transposed convolutions ([h, w, out, in]).
           depth: accumulation depth T to fit, products a lane adds between two drains.
           accumulator_bits: bits of a lane, 8 to 16.
           layouts: lane layouts to fit.
@@ -73,13 +80,14 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             `mac_share`.
           reads_input: whether `depth` is that of layers that read the model's input.
           normalization: the BatchNormalization that the converter folds into the layer.
+          call_number: which of the calls of its layer this is, where it is called more than once.
           table: the model's activation formats; by default those of the current scope.
 
         Raises:
           ValueError: an argument out of range.
         """
-        if kind not in ("conv", "depthwise", "dense"):
-            raise ValueError(f"kind is 'conv', 'depthwise' or 'dense', got {kind!r}.")
+        if kind not in ("conv", "depthwise", "dense", "transpose"):
+            raise ValueError(f"kind is 'conv', 'depthwise', 'dense' or 'transpose', got {kind!r}.")
         if depth < 1:
             raise ValueError(f"depth is at least 1 product, got {depth}.")
         if not 8 <= accumulator_bits <= 16:
@@ -94,6 +102,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.worth = mac_share if worth is None else worth
         self.reads_input = reads_input
         self.normalization = normalization
+        self.call_number = call_number
         self.table = table or current_table()
         self._recent: tuple[int, Any] | None = None
         self._chosen_scale: Any = None
@@ -102,8 +111,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
         attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
-        self.kernel = getattr(layer.layer, attribute)
         self._layer = layer.layer
+        self.kernel = getattr(layer.layer, attribute)
         self.table.enter_sums(layer.layer.name, self.sums)
         self._schedule = self.table.schedule(layer)
         self._chosen_scale = layer.add_weight(
@@ -116,6 +125,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             layer.add_loss(self.penalty)
         return {}
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Fake-quantizes a kernel; returns float32 of the same shape."""
         fast = training and self.accumulator_bits == _WIDEST
@@ -127,6 +137,10 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         scale = first * self._inflation(flat, first, load, width, passes)
         if not training:
             scale = self._chosen_or(scale, flat)
+        if is_exporting():
+            # Two calls of a layer are one constant to the converter, which then looks at its values
+            # alone. What this adds is less than what a float32 scale leaves open.
+            scale *= 1.0 + self.call_number * _TOLD_APART
         if self.kind != "depthwise":
             return fake_quant_weights(inputs, scale)
         # The converter knows depthwise weights by this shape, with the channels last.
@@ -192,6 +206,11 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
         flat = self._flat(self.kernel)
         return self._chosen_or(self.scale(flat), flat)
+
+    @property
+    def one_scale(self) -> bool:
+        """Whether all channels have the same scale, which the converter wants of some kinds."""
+        return self.kind in ("dense", "transpose")
 
     def channel_view(self, kernel: Any) -> Any:
         """A kernel as [products, output channels]."""
@@ -288,10 +307,25 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         if self.kind == "depthwise":
             height, width, channels, multiplier = kernel.shape
             return tf.reshape(kernel, [height * width, channels * multiplier])
+        if self.kind == "transpose":
+            return self._by_phase(kernel)
         return tf.reshape(kernel, [-1, kernel.shape[-1]])
 
+    def _by_phase(self, kernel: Any) -> Any:
+        """[products, phases * channels]: outputs of a phase sum taps of their own."""
+        height, width, channels, depth = kernel.shape
+        taps = phases((height, width), depth, tuple(self._layer.strides))
+        products = max(phase.size for phase in taps)
+        # Behind the last tap lies a zero, which fills shorter phases.
+        index = np.full((products, len(taps)), height * width * depth, np.int32)
+        for column, phase in enumerate(taps):
+            index[: phase.size, column] = phase
+        flat = tf.reshape(tf.transpose(kernel, [0, 1, 3, 2]), [-1, channels])
+        found = tf.gather(tf.pad(flat, [[0, 1], [0, 0]]), index)
+        return tf.reshape(found, [products, len(taps) * channels])
+
     def _first_scale(self, magnitudes: Any) -> Any:
-        largest = tf.reduce_max(magnitudes, axis=None if self.kind == "dense" else 0)
+        largest = tf.reduce_max(magnitudes, axis=None if self.one_scale else 0)
         # A channel without weights takes the others' scale: a tiny one would not hold its bias.
         others = tf.reduce_max(largest)
         spare = tf.where(others > _DEAD, others, 1.0)
@@ -299,7 +333,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         return tf.stop_gradient(largest / float(CODES.weight_max))
 
     def _reduce(self, load: Any) -> Any:
-        return tf.reduce_max(load) if self.kind == "dense" else load
+        return tf.reduce_max(load) if self.one_scale else load
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, without the table."""
@@ -314,4 +348,5 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "worth": self.worth,
             "reads_input": self.reads_input,
             "normalization": self.normalization,
+            "call_number": self.call_number,
         }

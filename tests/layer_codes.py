@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from oaq_keras._keras import keras
+from oaq_keras._keras import keras, tfmot
 from oaq_keras.configs import QuantizeInput
 from oaq_keras.flatbuffer import (
     is_constant,
@@ -82,23 +83,36 @@ def compare_layers(
       library: path of our kernels, which then sum in int16; by default BUILTIN_REF.
     """
     values = _simulated(model, images)
-    sources = _layers_of_tensors(content, list(values))
-    count_of = len(read_model(content).subgraphs[0].operators)
-    for position in range(count_of):
-        parsed = read_model(content)
-        graph = parsed.subgraphs[0]
-        operator = graph.operators[position]
+    quantized = {layer.name for layer in model.layers if _is_quantized(layer)} | {"input"}
+    sources = _layers_of_tensors(content, [name for name in values if name in quantized])
+    parsed = read_model(content)
+    graph = parsed.subgraphs[0]
+    for operator in graph.operators:
         (output,) = map(int, operator.outputs)
         fed = [int(i) for i in operator.inputs if i >= 0 and not is_constant(parsed, graph, int(i))]
         if not all(index in sources and is_int8(graph.tensors[index]) for index in [*fed, output]):
             continue
-        graph.operators, graph.inputs, graph.outputs = [operator], fed, [output]
-        parsed.signatureDefs = []
-        answers = _run(
-            write_model(parsed), [_codes(graph, i, values[sources[i]]) for i in fed], library
-        )
+        codes = [_codes(graph, i, values[sources[i]]) for i in fed]
+        answers = _run(_alone(parsed, operator, fed), codes, library)
         expected = _codes(graph, output, values[sources[output]])
         yield Differences(sources[output], kind(parsed, operator), count(answers, expected))
+
+
+def _alone(parsed: Any, operator: Any, fed: list[int]) -> bytes:
+    """A file of one operator, whose inputs are `fed`."""
+    given = parsed.subgraphs[0]
+    used = list(dict.fromkeys(int(i) for i in [*operator.inputs, *operator.outputs] if i >= 0))
+    made, graph, inner = copy.copy(parsed), copy.copy(given), copy.copy(operator)
+    tensors = [copy.copy(given.tensors[i]) for i in used]
+    made.buffers = [parsed.buffers[0], *(parsed.buffers[tensor.buffer] for tensor in tensors)]
+    for number, tensor in enumerate(tensors):
+        tensor.buffer = number + 1
+    inner.inputs = [used.index(int(i)) if i >= 0 else -1 for i in operator.inputs]
+    inner.outputs = [used.index(int(i)) for i in operator.outputs]
+    graph.tensors, graph.operators = tensors, [inner]
+    graph.inputs, graph.outputs = [used.index(i) for i in fed], inner.outputs
+    made.subgraphs, made.signatureDefs, made.metadata = [graph], [], []
+    return bytes(write_model(made))
 
 
 def _simulated(model: Any, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -114,6 +128,10 @@ def _simulated(model: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         if isinstance(layer, QuantizeInput):
             values["input"] = value.numpy()
     return dict(reversed(values.items()))
+
+
+def _is_quantized(layer: Any) -> bool:
+    return isinstance(layer, (QuantizeInput, tfmot.quantization.keras.QuantizeWrapper))
 
 
 def _reads(layer: Any, tensor: Any) -> bool:

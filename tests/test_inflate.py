@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from oaq_keras.accumulator import prove
-from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import constant, quantization, read_model, write_model
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import int8_layers
@@ -47,11 +46,19 @@ def test_inflated_layers_fit_and_mean_nearly_the_same(
             np.testing.assert_allclose(bias, old_bias * old_bias_scale, atol=new_scale.max())
 
 
-def test_weights_that_two_operators_share_are_refused() -> None:
+def test_weights_that_two_operators_share_are_copied() -> None:
     model = read_model(small_network())
     layers, _ = int8_layers(model)
+    layer = next(each for each in layers if each.kind == "CONV_2D")
     graph = model.subgraphs[0]
-    other = next(op for op in graph.operators if op is not graph.operators[layers[0].op])
-    other.inputs = [*other.inputs, layers[0].weights]
-    with pytest.raises(UnsupportedError, match="shares the tensor"):
-        inflate_layer(model, layers[0], (C8,), 16)
+    other = next(op for op in graph.operators if op is not graph.operators[layer.op])
+    other.inputs = [*other.inputs, layer.weights]
+    before = constant(model, graph, layer.weights).copy()
+    assert inflate_layer(model, layer, (C8,), NEVER_DRAINED) > 1.0
+    np.testing.assert_array_equal(constant(model, graph, other.inputs[-1]), before)
+    own = int(graph.operators[layer.op].inputs[1])
+    assert own != layer.weights
+    assert (constant(model, graph, own) != before).any()
+    assert prove(
+        constant(model, graph, own).reshape(len(layer.codes), -1), C8, 16, 255
+    ).proven.all()

@@ -220,7 +220,7 @@ def test_alpha_goes_up_with_overflow_and_down_without() -> None:
     (quantizer,) = weight_quantizers(model).values()
     full = np.ones((4, 512), np.float32)
     oaq_keras.calibrate(model, [full])
-    quantizer.kernel.assign(np.full((512, 2), 0.5, np.float32))
+    quantizer.kernel.assign(np.full((1, 1, 512, 2), 0.5, np.float32))
     model(full, training=True)
     assert float(quantizer.overflows) == 8
     assert float(quantizer.log2_alpha) == pytest.approx(0.01 * np.log10(9), rel=1e-5)

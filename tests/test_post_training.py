@@ -27,7 +27,7 @@ def test_calibration_keeps_weights_and_sets_every_format(model: Any) -> None:
         np.testing.assert_array_equal(old, new)
     for table in format_tables(model):
         assert not table.observing
-        assert all(variables["calibrated"].numpy() > 0 for _, variables in table.items())
+        assert all(variables["calibrated"].numpy().min() > 0 for _, variables in table.items())
 
 
 @pytest.mark.parametrize(

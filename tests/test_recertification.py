@@ -22,7 +22,6 @@ from oaq_keras.certification import certify
 from oaq_keras.errors import ModelFileError, UnsupportedError
 from oaq_keras.flatbuffer import (
     get_metadata,
-    kind,
     read_model,
     set_metadata,
     shape,
@@ -214,16 +213,6 @@ def test_codes_that_were_replaced_leave_the_file(network: Callable[[], bytes]) -
 def test_numbers_of_numpy_are_numbers() -> None:
     found = recertify(small_network(), depth=np.int64(8), accumulator_bits=np.int32(14))
     assert found == recertify(small_network(), depth=8, accumulator_bits=14)
-
-
-def test_shared_weights_are_refused_by_name() -> None:
-    model = read_model(small_network())
-    layer = int8_layers(model)[0][0]
-    operators = model.subgraphs[0].operators
-    other = next(op for op in operators if kind(model, op) == "ADD")
-    other.inputs = [*other.inputs, layer.weights]
-    with pytest.raises(UnsupportedError, match="shares the tensor"):
-        recertify(write_model(model))
 
 
 class TestCommand:

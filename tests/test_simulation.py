@@ -23,7 +23,7 @@ from tests.keras_models import images, mixed_network, sequential_network
 from tests.layer_codes import REFERENCE, compare_layers, count
 
 KINDS = {
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION"),
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "CONCATENATION"),
     *("MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX"),
 }
 MOVING = {"PAD", "QUANTIZE", "RESHAPE"}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tfmot's wrapper of quantized layers, traced once where tfmot traces it twice."""
+
+from typing import Any
+
+from oaq_keras._keras import keras, tf, tfmot
+
+
+@keras.saving.register_keras_serializable("oaq_keras")
+class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
+    """`tfmot.quantization.keras.QuantizeWrapperV2` for layers that need no autograph.
+
+    Where nobody says whether it trains, tfmot traces a layer for both, and autograph follows every
+    call of a quantizer: together most of what building and tracing a large model takes.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
+        """Calls the layer with quantized weights; arguments are the layer's."""
+        return super().call(inputs, training=False if training is None else training, **kwargs)
+
+
+def inner_of(layer: Any) -> Any:
+    """The layer inside a wrapper; any other layer as it is."""
+    of_tfmot = isinstance(layer, tfmot.quantization.keras.QuantizeWrapper)
+    return layer.layer if of_tfmot else layer
+
+
+def wrappers(model: Any) -> dict[str, Any]:
+    """The wrapped layers of a model, by the name of the layer inside."""
+    found = [layer for layer in model.layers if inner_of(layer) is not layer]
+    return {inner_of(layer).name: layer for layer in found}
+
+
+def wrapped(layer: Any, config: Any) -> Any:
+    """A layer in its wrapper.
+
+    Args:
+      layer: unbuilt.
+      config: its QuantizeConfig.
+    """
+    of_keras = type(layer).__module__.split(".")[0] in ("keras", "tf_keras", "oaq_keras")
+    kind = QuantizeWrapper if of_keras else tfmot.quantization.keras.QuantizeWrapperV2
+    return kind(layer, config)
