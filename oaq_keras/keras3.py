@@ -235,9 +235,10 @@ def _translated(entry: dict[str, Any], layer: Any, name: str) -> Any:
         return target.from_config(config)
     except Exception as error:  # whatever an older constructor makes of a newer setting
         raise UnsupportedError(
-            f"Layer {name!r} ({kind}) has a setting that tf_keras does not know: "
-            f"{str(error).splitlines()[0][:200]} Build the layer with its activation as a layer of "
-            "its own and without custom objects."
+            f"Layer {name!r} ({kind}) cannot be copied into tf_keras: "
+            f"{(str(error).strip() or type(error).__name__).splitlines()[0][:200]} Build that part "
+            "of the layers that docs/models.md lists, or say what it computes by "
+            f"quantize(custom_objects={{'{kind}': function}})."
         ) from error
 
 

@@ -427,6 +427,15 @@ _WITH_ACTIVATION = (
 )
 
 
+def _sized(sketch: Sketch) -> None:
+    """Refuses a transposed convolution of images of any size: its output's is a constant."""
+    if None in (sketch.shapes[0] or ())[1:]:
+        raise UnsupportedError(
+            f"Layer {sketch.layer.name!r} is a Conv2DTranspose on images of unknown size, which "
+            "TFLite has as a constant. Give keras.Input(shape=(height, width, channels))."
+        )
+
+
 def _split_activation(sketch: Sketch) -> str | None:
     """Gives an activation that TFLite does not fuse a layer of its own."""
     activation = name_of(sketch.config["activation"])
@@ -453,6 +462,7 @@ RULES: dict[Any, Rule] = {
     layers.SeparableConv2D: _separable,
     layers.Conv1D: _conv_1d,
     layers.Conv2D: _grouped_by_channel,
+    layers.Conv2DTranspose: _sized,
     layers.DepthwiseConv1D: _depthwise_1d,
     layers.MaxPooling1D: _pool_1d(layers.MaxPooling2D),
     layers.AveragePooling1D: _pool_1d(layers.AveragePooling2D),

@@ -73,7 +73,7 @@ def quantize(
 
     Raises:
       UnsupportedError: a model or layer that cannot be quantized; the message names it.
-      ValueError: an option out of range, or an override that reaches no layer.
+      ValueError: an option out of range, or overrides or custom_objects that reach no layer.
     """
     options = Options(
         depth,
@@ -90,6 +90,7 @@ def quantize(
     custom = custom_objects or {}
     check_custom_objects(custom)
     graph = graph_of(model, custom)
+    _check_reach(model, custom)
     _check_finite(graph)
     names = {node.name for node in graph}
     options.check_patterns(names)
@@ -162,6 +163,25 @@ def quantize_graph(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> Quantiz
     if scheme.options.policy != "paper":  # whose scales follow what batches show, not the bound
         choose_first_widths(quantized)
     return quantized
+
+
+def _check_reach(model: Any, custom: CustomObjects) -> None:
+    """Refuses what is said of layers that the model does not have.
+
+    Raises:
+      ValueError: it names the class.
+    """
+    found, waiting = set(), list(model.layers)
+    while waiting:
+        layer = waiting.pop()
+        found |= {type(layer), type(layer).__name__}
+        waiting += getattr(layer, "layers", [])
+    for kind in custom:
+        if kind not in found:
+            raise ValueError(
+                f"custom_objects speaks of {getattr(kind, '__name__', kind)}, and model "
+                f"{model.name!r} has no such layer. Give the class of a layer, or its name."
+            )
 
 
 def _check_finite(graph: Graph) -> None:

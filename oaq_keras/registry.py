@@ -116,8 +116,9 @@ def rule_of(layer: Any) -> LayerRule:
     rule = RULES.get(type(layer))
     if isinstance(layer, layers.ReLU) and not is_relu(layer):
         raise UnsupportedError(
-            f"Layer {layer.name!r} is a ReLU with a threshold, or with both negative_slope and "
-            "max_value, which TFLite has not in int8. Use ReLU(max_value) or LeakyReLU."
+            f"Layer {layer.name!r} is a ReLU with a threshold, with max_value 0, or with both "
+            "negative_slope and max_value, which TFLite has not in int8. Use ReLU(max_value) or "
+            "LeakyReLU."
         )
     if rule is None and type(layer) is layers.Activation:
         name = name_of(layer.get_config()["activation"])

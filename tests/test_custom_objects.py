@@ -114,6 +114,11 @@ def test_what_is_no_treatment_is_refused(custom: Any) -> None:
         oaq_keras.quantize(_network(Shuffle()), custom_objects=custom)
 
 
+def test_what_reaches_no_layer_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"speaks of Wavy, and model .* has no such layer"):
+        oaq_keras.quantize(_network(Shuffle()), custom_objects={Shuffle: "same", Wavy: "float"})
+
+
 @pytest.mark.parametrize("found", [None, keras.layers.Dense(3), "model"])
 def test_functions_that_return_no_model_are_refused(found: Any) -> None:
     with pytest.raises(oaq_keras.UnsupportedError, match=r"'own'.*functional model"):

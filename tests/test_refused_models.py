@@ -119,6 +119,18 @@ REFUSED = {
         lambda: _on_images("Conv2DTranspose", 3, 3, dilation_rate=2, name="up"),
         "'up' is a Conv2DTranspose with dilation_rate.*UpSampling2D",
     ),
+    "transposed, of any size": (
+        lambda: _model(keras, keras.layers.Conv2DTranspose(3, 3, name="up"), (None, None, 3)),
+        "'up' is a Conv2DTranspose on images of unknown size.*keras.Input",
+    ),
+    "each step by itself, Keras 3": (
+        lambda: _model(
+            keras3,
+            keras3.layers.TimeDistributed(keras3.layers.Dense(3), name="steps"),
+            (6, 3),
+        ),
+        "'steps' .*TimeDistributed.*custom_objects",
+    ),
     "mask": (
         lambda: _model(
             keras,
