@@ -59,8 +59,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           table: formats to share with; by default those of the current scope.
           origin: what kernels compute the tensor from, so that inference rounds as they do
             (`kernel_rounding`): {"sums_of": layer}, {"mean_of": format, "values": count},
-            {"sloped": format, "slope": gain below zero}, or {"averages": True} for averages of
-            codes of this same format. By default unknown.
+            {"sloped": format, "slope": gain below zero}, {"product_of": [format, format]}, or
+            {"averages": True} for averages of codes of this same format. By default unknown.
           limits: least and largest real value of a fixed format.
           member: which of the tensors that share the format this is.
           members: how many share it: its range is that of all of them together.
@@ -155,6 +155,9 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
                 for gain in (slope, 1.0)
             )
             return tf.where(inputs < 0.0, below, above)
+        if "product_of" in self.origin:
+            first, second = map(self.table.step, self.origin["product_of"])
+            return as_scaled_sums(inputs, Sums(first * second, tf.zeros(())), scale)
         sums = self.table.sums(self.origin.get("sums_of"))
         step = self.table.step(self.origin.get("mean_of"))
         if step is not None:

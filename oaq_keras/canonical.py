@@ -42,7 +42,7 @@ def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     found -= _merge_equal(graph, found)
     for node in graph:
         if isinstance(node.layer, layers.BatchNormalization) and node.name in found:
-            found -= _fold_into_transposed(graph, node)
+            found -= _fold_into_transposed(graph, node, found)
     for node in graph:
         if is_relu(node.layer) and node.name in found:
             _put_before_pool(graph, node, found)
@@ -59,17 +59,22 @@ def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
     return found
 
 
-def is_foldable(graph: Graph, normalization: Node) -> bool:
-    """Whether the converter folds a BatchNormalization into the layer before it."""
-    source = graph[normalization.inputs[0]]
+def _is_linear_for(graph: Graph, source: Node, annotated: set[str]) -> bool:
+    """Whether a quantized layer with weights feeds only its one reader, and untouched."""
     return (
-        bool(source.inputs)
-        and isinstance(source.layer, (layers.Conv2D, layers.DepthwiseConv2D))
-        and not isinstance(source.layer, layers.Conv2DTranspose)
+        source.name in annotated
+        and bool(rule_of(source.layer).kernel)
         and source.layer.get_config().get("activation", "linear") == "linear"
         and len(graph.consumers(source.name)) == 1
         and source.name not in graph.outputs
     )
+
+
+def _is_foldable(graph: Graph, normalization: Node, annotated: set[str]) -> bool:
+    """Whether the converter folds a BatchNormalization into the layer before it."""
+    source = graph[normalization.inputs[0]]
+    transposed = isinstance(source.layer, layers.Conv2DTranspose)
+    return not transposed and _is_linear_for(graph, source, annotated)
 
 
 def _carry(graph: Graph, annotated: set[str]) -> set[str]:
@@ -81,7 +86,7 @@ def _carry(graph: Graph, annotated: set[str]) -> set[str]:
     made: set[str] = set()
     shapes = shapes_of(graph)
     for node in graph:
-        if node.name not in annotated or not _wants_carrier(graph, node):
+        if node.name not in annotated or not _wants_carrier(graph, node, annotated):
             continue
         (source,) = node.inputs
         before, behind = _carrier(graph, node.name, shapes.get(source))
@@ -174,29 +179,26 @@ def _merge_equal(graph: Graph, annotated: set[str]) -> set[str]:
     return gone
 
 
-def _wants_carrier(graph: Graph, node: Node) -> bool:
+def _wants_carrier(graph: Graph, node: Node, annotated: set[str]) -> bool:
     """BatchNormalization that cannot be folded, and ReLU behind an average, which TFLite fuses."""
     if isinstance(node.layer, layers.BatchNormalization):
-        return not is_foldable(graph, node)
+        return not _is_foldable(graph, node, annotated)
     if not is_relu(node.layer):
         return False
-    source = graph[node.inputs[0]]
-    return bool(source.inputs) and rule_of(source.layer).output == "average"
+    (source,) = node.inputs
+    return source in annotated and rule_of(graph[source].layer).output == "average"
 
 
-def _fold_into_transposed(graph: Graph, node: Node) -> set[str]:
+def _fold_into_transposed(graph: Graph, node: Node, annotated: set[str]) -> set[str]:
     """Folds a BatchNormalization into the transposed convolution before it, which has one scale.
 
     Returns:
       The names of the layers that are gone.
     """
     before = graph[node.inputs[0]]
-    config = before.layer.get_config()
     if (
-        type(before.layer) is not layers.Conv2DTranspose
-        or config["activation"] != "linear"
-        or len(graph.consumers(before.name)) != 1
-        or before.name in graph.outputs
+        not isinstance(before.layer, layers.Conv2DTranspose)
+        or not _is_linear_for(graph, before, annotated)
         or before.shares is not None
         or node.shares is not None
         or any(other.shares == node.name for other in graph)
@@ -212,7 +214,7 @@ def _fold_into_transposed(graph: Graph, node: Node) -> set[str]:
     bias = biases[0] if biases else np.zeros_like(mean)
     graph.replace_layer(
         before.name,
-        layers.Conv2DTranspose.from_config({**config, "use_bias": True}),
+        layers.Conv2DTranspose.from_config({**before.layer.get_config(), "use_bias": True}),
         [kernel * factor[:, None], (bias - mean) * factor + beta],
     )
     graph.remove(node.name)

@@ -68,8 +68,13 @@ def float_operators(model: Model, known: Mapping[str, str] | None = None) -> lis
             if name not in _BETWEEN and any(
                 type_name(graph.tensors[index]) == "FLOAT32" for index in outputs
             ):
-                tensor = tensor_name(graph, outputs[0])
-                found.setdefault(owner(tensor, reasons) or tensor, []).append(name)
+                # The converter calls the model's outputs by other names than their layers'.
+                known_by = [outputs[0]]
+                if outputs[0] in map(int, graph.outputs):
+                    known_by += [int(index) for index in operator.inputs if index >= 0]
+                names = [tensor_name(graph, index) for index in known_by]
+                owners = [who for each in names if (who := owner(each, reasons))]
+                found.setdefault((owners or names)[0], []).append(name)
     return [FloatOperators(who, tuple(kinds), reasons.get(who)) for who, kinds in found.items()]
 
 

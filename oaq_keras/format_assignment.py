@@ -4,7 +4,6 @@
 from dataclasses import dataclass, field
 
 from oaq_keras._keras import keras
-from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
 from oaq_keras.registry import is_relu, rule_of
 
@@ -45,7 +44,7 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
       annotated: names of the layers to quantize; others stay float.
 
     Raises:
-      UnsupportedError: a layer without a rule, or a BatchNormalization that cannot be folded.
+      UnsupportedError: a layer without a rule.
     """
     classes = _Classes()
     result = Assignment()
@@ -68,8 +67,6 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
             result.kernels[node.name] = sources[0]
             if _reads_input(graph, node, annotated):
                 result.first.add(node.name)
-        if isinstance(node.layer, layers.BatchNormalization):
-            _check_foldable(graph, node)
         if rule.output == "same" or rule.output == "average":
             of_tensor[node.name] = sources[0]
             said_again = rule.output == "average" or _loses_format(graph, node, annotated)
@@ -189,44 +186,6 @@ _FUSING = (layers.BatchNormalization, layers.Add, layers.Subtract, layers.Multip
 def _reads_input(graph: Graph, node: Node, annotated: set[str]) -> bool:
     """Whether only layers that keep codes lie between the model's input and a node."""
     name = node.inputs[0]
-    while (
-        graph[name].inputs
-        and name in annotated
-        and rule_of(graph[name].layer).output
-        in (
-            "same",
-            "average",
-        )
-    ):
+    while name in annotated and rule_of(graph[name].layer).output in ("same", "average"):
         name = graph[name].inputs[0]
     return isinstance(graph[name].layer, layers.InputLayer)
-
-
-_RANK = 4
-"""Dimensions of what convolutions write."""
-
-
-def _check_foldable(graph: Graph, node: Node) -> None:
-    source = graph[node.inputs[0]]
-    activation = source.layer.get_config().get("activation", "linear")
-    foldable = (
-        source.inputs != []
-        and bool(rule_of(source.layer).kernel)
-        and activation == "linear"
-        and len(graph.consumers(source.name)) == 1
-        and source.name not in graph.outputs
-    )
-    axis = node.layer.get_config()["axis"]
-    channels_last = (axis if isinstance(axis, int) else axis[0]) in (-1, _RANK - 1)
-    if foldable and rule_of(source.layer).kind != "dense" and not channels_last:
-        raise UnsupportedError(
-            f"BatchNormalization {node.name!r} has axis {axis}; it can be folded where it "
-            "normalizes the last axis, the channels."
-        )
-    if not foldable:
-        raise UnsupportedError(
-            f"BatchNormalization {node.name!r} follows {source.name!r} "
-            f"({type(source.layer).__name__}, activation {activation!r}) and cannot be folded. "
-            "Put it directly behind a convolution or Dense layer that has no activation and no "
-            "other reader."
-        )

@@ -28,9 +28,7 @@ _LAYERS = {
 }
 
 
-def layer_of(
-    name: str, function: str, operands: Sequence[Any], settings: dict[str, Any]
-) -> tuple[Any, list[int]]:
+def layer_of(name: str, function: str, operands: Sequence[Any], settings: dict[str, Any]) -> Any:
     """The layer that computes a function.
 
     Args:
@@ -40,7 +38,7 @@ def layer_of(
       settings: its further arguments by name.
 
     Returns:
-      An unbuilt tf_keras layer, and which operands it takes.
+      An unbuilt tf_keras layer.
 
     Raises:
       UnsupportedError: there is no such layer; the message names the function.
@@ -54,16 +52,16 @@ def layer_of(
     if function in BINARY and len(operands) == 2:
         found = _binary(name, BINARY[function], operands)
         if found is not None:
-            return found, tensors
+            return found
     if function in ACTIVATIONS and len(operands) == 1 and not others:
-        return layers.Activation(ACTIVATIONS[function], name=name), tensors
+        return layers.Activation(ACTIVATIONS[function], name=name)
     if function in ("mean", "reduce_mean") and len(tensors) == 1:
         axes = settings.get("axis", operands[1] if len(operands) > 1 else None)
         if isinstance(axes, (list, tuple)) and sorted(axes) in ([1, 2], [-3, -2]):
             keep = bool(settings.get("keepdims", False))
-            return layers.GlobalAveragePooling2D(keepdims=keep, name=name), tensors
+            return layers.GlobalAveragePooling2D(keepdims=keep, name=name)
     if function in ("concat", "concatenate") and len(tensors) > 1:
-        return layers.Concatenate(axis=int(settings.get("axis", -1)), name=name), tensors
+        return layers.Concatenate(axis=int(settings.get("axis", -1)), name=name)
     if function == "get_item":
         raise UnsupportedError(
             f"{name!r} takes a part of a tensor by indexing. Use a layer instead, such as "

@@ -20,7 +20,6 @@ from oaq_keras.model_views import (
     Tensor,
     chain,
     gives_several,
-    input_dtype,
     input_name,
     listed_entries,
     makes_a_mask,
@@ -28,7 +27,7 @@ from oaq_keras.model_views import (
     several_outputs,
     subclassed,
 )
-from oaq_keras.reading import copied, graph_of
+from oaq_keras.reading import copied, graph_of, input_view
 
 _INTERNAL_KEYS = ("quantization_config", "build_config", "optional", "sparse", "ragged")
 _MODELS = ("Functional", "Sequential")
@@ -63,17 +62,7 @@ def view_of(model: Any, custom: CustomObjects) -> ModelView:
     kinds = {base.__name__ for base in type(model).__mro__}
     if "Sequential" in kinds:
         name = input_name(model)
-        dtype = model.inputs[0].dtype
-        first = LayerView(
-            name,
-            [],
-            lambda name: (
-                keras.layers.InputLayer(
-                    batch_input_shape=model.input_shape, dtype=input_dtype(name, dtype), name=name
-                ),
-                [],
-            ),
-        )
+        first = input_view(name, model.input_shape, model.inputs[0].dtype)
         return chain(
             model.name, first, [_layer(_entry(layer), layer, custom) for layer in model.layers]
         )
@@ -123,18 +112,7 @@ def _layer(entry: dict[str, Any], layer: Any, custom: CustomObjects) -> LayerVie
     if kind == "InputLayer":
         config = entry["config"]
         shape = config.get("batch_shape") or config.get("batch_input_shape")
-        return LayerView(
-            name,
-            calls,
-            lambda name: (
-                keras.layers.InputLayer(
-                    batch_input_shape=tuple(shape),
-                    dtype=input_dtype(name, config["dtype"]),
-                    name=name,
-                ),
-                [],
-            ),
-        )
+        return input_view(name, shape, config["dtype"])
     if is_of_convnext(layer):
         return LayerView(name, calls, lambda name: stock_layer(layer, name))
     weights = [] if kind in _STATELESS else layer.get_weights()
@@ -196,7 +174,7 @@ def _function(entry: dict[str, Any]) -> LayerView:
             else:
                 operands.append(argument)
         calls.append(Call(inputs, len(inputs) > 1))
-    made = layer_of(name, function, operands, entry["config"])[0]
+    made = layer_of(name, function, operands, entry["config"])
     return LayerView(name, calls, lambda name: (copied(made, name), []))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from oaq_keras._keras import keras
+from oaq_keras.custom_objects import marked
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
 from oaq_keras.images import AsImages, FromImages
@@ -40,17 +41,19 @@ def lower(graph: Graph, annotated: set[str]) -> set[str]:
         inputs = [shapes.get(name) for name in node.inputs]
         shapes[node.name] = _output_shape(node, inputs)
         rule = RULES.get(type(node.layer))
-        if node.name not in found or rule is None:
+        if node.name not in found:
+            continue
+        if node.arguments and marked(node.layer) is None:
+            raise UnsupportedError(
+                f"Layer {node.name!r} is called with {', '.join(sorted(node.arguments))}, which "
+                "int8 TFLite's counterpart does not take. Call it with its input alone."
+            )
+        if rule is None:
             continue
         sketch = Sketch(node, inputs, shapes[node.name], {other.name for other in graph})
         output = rule(sketch)
         if output is None:
             continue
-        if node.arguments:
-            raise UnsupportedError(
-                f"Layer {node.name!r} is called with {', '.join(sorted(node.arguments))}, which "
-                "int8 TFLite's counterpart does not take. Call it with its input alone."
-            )
         graph.substitute(node.name, sketch.nodes, output)
         found |= {made.name for made in sketch.nodes}
         waiting = sketch.nodes + waiting

@@ -378,8 +378,13 @@ def _normalized_last(sketch: Sketch) -> str | None:
     """The channels by the axis -1, which stays theirs where dimensions come and go."""
     axis = sketch.config["axis"]
     axes = [axis] if isinstance(axis, int) else list(axis)
-    if axes == [-1] or axes != [sketch.rank() - 1]:
+    if axes == [-1]:
         return None
+    if axes != [sketch.rank() - 1]:
+        raise UnsupportedError(
+            f"BatchNormalization {sketch.layer.name!r} has axis {axes[0]}; it can be folded where "
+            "it normalizes the last axis, the channels."
+        )
     return sketch.keep(*sketch.inputs, axis=-1)
 
 

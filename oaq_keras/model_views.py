@@ -139,17 +139,3 @@ def own_activation(name: str) -> UnsupportedError:
         f"Layer {name!r} has an activation that is no stock function. Give the layer none, and put "
         "a layer behind it: a stock one, or one of your own that custom_objects speaks of."
     )
-
-
-def input_dtype(name: str, dtype: Any) -> str:
-    """The dtype of an input in training: that of real values, for whatever numbers it takes.
-
-    Raises:
-      UnsupportedError: it does not take numbers.
-    """
-    found = str(dtype)
-    if not found.startswith(("float", "bfloat", "int", "uint")):
-        raise UnsupportedError(
-            f"Input {name!r} takes {found}; inputs are numbers. Convert them before the model."
-        )
-    return "float32"

@@ -157,6 +157,29 @@ def _last_calls(view: ModelView) -> dict[str, int]:
     return found
 
 
+def input_view(name: str, shape: Any, dtype: Any) -> LayerView:
+    """The view of an input of numbers, which training has as float32, whatever they are.
+
+    Args:
+      name: in its model.
+      shape: its shape, batch first.
+      dtype: what the model takes there.
+
+    Raises:
+      UnsupportedError: on making the layer, where it does not take numbers.
+    """
+
+    def make(name: str) -> tuple[Any, list[Any]]:
+        if not str(dtype).startswith(("float", "bfloat", "int", "uint")):
+            raise UnsupportedError(
+                f"Input {name!r} takes {dtype}; inputs are numbers. Convert them before the model."
+            )
+        layer = keras.layers.InputLayer(batch_input_shape=tuple(shape), dtype="float32", name=name)
+        return layer, []
+
+    return LayerView(name, [], make)
+
+
 def copied(layer: Any, name: str) -> Any:
     """An unbuilt copy of a tf_keras layer, by another name."""
     return type(layer).from_config({**layer.get_config(), "name": name})

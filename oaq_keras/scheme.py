@@ -129,14 +129,13 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             )
         members = _members(assignment)
         for name in assignment.inputs:
-            if graph[name].inputs and not graph.consumers(name):
-                continue
             label, (member, count) = assignment.formats[name], members[name]
             quantizer = ActivationQuantizer(
                 "open", label, table=table, member=member, members=count
             )
-            label = graph.free_name(f"quantize_{name}")
-            graph.insert_after(name, QuantizeInput(quantizer, name=label))
+            behind = graph.free_name(f"quantize_{name}")
+            graph.insert_after(name, QuantizeInput(quantizer, name=behind))
+            assignment.tensors[behind] = label
         prepared = build_model(graph)
         return prepared, self._configs(graph, prepared, assignment, table, known)
 
@@ -298,6 +297,9 @@ def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> d
         return {} if source is None else {"sloped": source, "slope": slope}
     while name not in assignment.kernels:
         inputs = graph[name].inputs
+        if isinstance(graph[name].layer, keras.layers.Multiply):
+            sources = [assignment.tensors.get(source) for source in inputs]
+            return {"product_of": sources} if all(sources) else {}
         if len(inputs) != 1 or inputs[0] in assignment.formats:
             return {}
         (name,) = inputs

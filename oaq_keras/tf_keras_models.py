@@ -16,7 +16,6 @@ from oaq_keras.model_views import (
     Tensor,
     chain,
     gives_several,
-    input_dtype,
     input_name,
     listed_entries,
     makes_a_mask,
@@ -24,7 +23,7 @@ from oaq_keras.model_views import (
     several_outputs,
     subclassed,
 )
-from oaq_keras.reading import copied, graph_of
+from oaq_keras.reading import copied, graph_of, input_view
 
 
 def read_model(model: Any, custom: CustomObjects | None = None) -> Graph:
@@ -45,18 +44,7 @@ def view_of(model: Any, custom: CustomObjects) -> ModelView:
     """The view of a tf_keras model; errors as for `read_model`."""
     if isinstance(model, keras.Sequential):
         name = input_name(model)
-        first = LayerView(
-            name,
-            [],
-            lambda name: (
-                keras.layers.InputLayer(
-                    batch_input_shape=model.input_shape,
-                    dtype=input_dtype(name, model.inputs[0].dtype.name),
-                    name=name,
-                ),
-                [],
-            ),
-        )
+        first = input_view(name, model.input_shape, model.inputs[0].dtype.name)
         return chain(model.name, first, [_layer(layer, [], custom) for layer in model.layers])
     if not _is_functional(model):
         raise subclassed(model, "tf_keras")
@@ -119,18 +107,7 @@ def _layer(layer: Any, calls: list[Call], custom: CustomObjects) -> LayerView:
         return LayerView(layer.name, calls, lambda name: (None, []), view_of(inner, custom))
     if isinstance(layer, keras.layers.InputLayer):
         config = layer.get_config()
-        return LayerView(
-            layer.name,
-            calls,
-            lambda name: (
-                keras.layers.InputLayer(
-                    batch_input_shape=tuple(config["batch_input_shape"]),
-                    dtype=input_dtype(name, config["dtype"]),
-                    name=name,
-                ),
-                [],
-            ),
-        )
+        return input_view(layer.name, config["batch_input_shape"], config["dtype"])
     if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
         raise makes_a_mask(layer.name, type(layer).__name__)
     if gives_several(layer):
@@ -218,5 +195,5 @@ def _function(layer: Any, calls: list[Any]) -> LayerView:
                 operands.append(None if is_tensor else operand)
         settings.pop("name", None)
         found.append(Call(inputs, len(inputs) > 1))
-    made = layer_of(layer.name, function, operands, settings)[0]
+    made = layer_of(layer.name, function, operands, settings)
     return LayerView(layer.name, found, lambda name: (copied(made, name), []))

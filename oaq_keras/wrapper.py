@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tfmot's wrapper of quantized layers, traced once where tfmot traces it twice."""
+"""tfmot's wrapper of quantized layers, traced once, and with frozen layers that stay as they are."""
 
 from typing import Any
 
@@ -11,8 +11,32 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
     """`tfmot.quantization.keras.QuantizeWrapperV2` for layers that need no autograph.
 
     Where nobody says whether it trains, tfmot traces a layer for both, and autograph follows every
-    call of a quantizer: together most of what building and tracing a large model takes.
+    call of a quantizer: together most of what building and tracing a large model takes. And it
+    trains the kernels of layers whose `trainable` is False: here nothing of them is trained, their
+    formats neither.
     """
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the quantizers' variables; the order of weights is that of a trainable layer."""
+        trainable = self.trainable
+        self.trainable = True
+        super().build(input_shape)
+        self.trainable = trainable
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """What is trained: nothing of a frozen layer."""
+        found: list[Any] = super().trainable_weights
+        return found if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        """What is not trained: all that a frozen layer has."""
+        others: list[Any] = super().non_trainable_weights
+        if self.trainable:
+            return others
+        found: list[Any] = self._dedup_weights(super().trainable_weights + others)
+        return found
 
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:

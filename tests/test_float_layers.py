@@ -13,6 +13,7 @@ import keras as keras3
 
 import oaq_keras
 from oaq_keras._keras import keras
+from tests.layer_codes import compare_layers
 from tests.runs import answers_of
 
 BOTH = pytest.mark.parametrize("which", [keras, keras3], ids=["tf_keras", "keras3"])
@@ -61,6 +62,46 @@ def test_the_rest_is_certified(which: Any, kind: str) -> None:
     assert "in float: float: " in str(certificate)
     (answers,) = answers_of(content, x)
     assert np.abs(answers - expected).max() < 0.1 * np.abs(expected).max()
+
+
+BEHIND = {
+    "ReLU": [keras.layers.ReLU()],
+    "BatchNormalization, ReLU": [keras.layers.BatchNormalization(), keras.layers.ReLU(6.0)],
+    "AveragePooling1D, ReLU": [keras.layers.AveragePooling1D(2), keras.layers.ReLU()],
+    "LeakyReLU": [keras.layers.LeakyReLU(0.1)],
+    "softmax": [keras.layers.Softmax()],
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+def test_what_follows_a_float_layer_is_quantized(behind: list[Any]) -> None:
+    keras.utils.set_random_seed(1)
+    x = inputs = keras.Input(STEPS)
+    x = keras.layers.Conv1D(8, 3, name="before")(x)
+    for layer in [keras.layers.LayerNormalization(name="float"), *behind]:
+        x = layer(x)
+    float_model = keras.Model(inputs, keras.layers.Conv1D(4, 1, name="classes")(x))
+    images = np.random.default_rng(0).normal(size=(8, *STEPS)).astype(np.float32)
+    model = oaq_keras.quantize(float_model)
+    oaq_keras.calibrate(model, [images])
+    with pytest.warns(UserWarning, match="In float: float: ") as said:
+        content = oaq_keras.convert(model, ops="builtin", batch_size=2)
+    assert len(said) == 1
+    assert oaq_keras.certify(content).proven
+    compared = list(compare_layers(model, content, images[:2]))
+    assert len(compared) > len(behind)
+    assert all(each.largest <= 1 for each in compared)
+
+
+def test_a_float_layer_at_the_end_is_named() -> None:
+    inputs = keras.Input(STEPS)
+    x = keras.layers.Conv1D(8, 3)(inputs)
+    float_model = keras.Model(inputs, keras.layers.LayerNormalization(name="last")(x))
+    model = oaq_keras.quantize(float_model)
+    oaq_keras.calibrate(model, [np.ones((4, *STEPS), np.float32)])
+    with pytest.warns(UserWarning) as said:
+        oaq_keras.convert(model)
+    assert [str(each.message).split(":")[1] for each in said] == [" last"]
 
 
 @pytest.mark.parametrize("steps", [None, 10_000])
