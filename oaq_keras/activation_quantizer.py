@@ -161,7 +161,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         sums = self.table.sums(self.origin.get("sums_of"))
         step = self.table.step(self.origin.get("mean_of"))
         if step is not None:
-            sums = Sums(step / float(self.origin["values"]), tf.zeros(()))
+            count = int(self.origin["values"])
+            sums = Sums(step / float(count), tf.zeros(()), count=count)
         return inputs if sums is None else as_scaled_sums(inputs, sums, scale)
 
     def _codes(self, weights: dict[str, Any]) -> Any:

@@ -53,15 +53,17 @@ class Sums:
       step: real value of one step of the accumulator, float32 [channels] or a scalar, >= 0.
       bias: the real bias that is added, float32 [channels] or a scalar.
       twice: whether they are rounded twice.
+      count: of how many values they are the average, whose step this then is.
     """
 
     step: Any
     bias: Any
     twice: bool = True
+    count: int = 1
 
     def folded(self, gain: Any, shift: Any) -> "Sums":
         """The sums of the layer with a normalization y = gain * x + shift folded into it."""
-        return Sums(self.step * tf.abs(gain), self.bias * gain + shift, self.twice)
+        return Sums(self.step * tf.abs(gain), self.bias * gain + shift, self.twice, self.count)
 
 
 def as_scaled_sums(values: Any, sums: Sums, scale: Any) -> Any:
@@ -82,7 +84,9 @@ def as_scaled_sums(values: Any, sums: Sums, scale: Any) -> Any:
     moved = tf.where(values == 0.0, values, moved)
     if not sums.twice:
         return moved
-    exponent = tf.floor(tf.math.log(step / scale) / math.log(2.0))
+    # MEAN's factor is shifted by the whole bits of the count, then divided.
+    ratio = step * float(sums.count) / scale
+    exponent = tf.floor(tf.math.log(ratio) / math.log(2.0)) - math.floor(math.log2(sums.count))
     window = tf.where(exponent < -1.0, scale * tf.pow(2.0, exponent), 0.0)
     return moved + tf.sign(moved) * tf.where(sums.step > 0.0, window, 0.0)
 

@@ -59,7 +59,6 @@ RULES: dict[Any, LayerRule] = {
     layers.Subtract: LayerRule("new"),
     layers.Multiply: LayerRule("new"),
     layers.GlobalAveragePooling2D: LayerRule("new"),
-    layers.GlobalMaxPooling2D: LayerRule("new"),
     layers.Concatenate: LayerRule("unite"),
     layers.Maximum: LayerRule("unite"),
     layers.Minimum: LayerRule("unite"),
@@ -67,7 +66,13 @@ RULES: dict[Any, LayerRule] = {
     layers.Softmax: LayerRule("fixed", limits=_PROBABILITIES),
 }
 _MOVING = (
-    *(layers.MaxPooling2D, layers.ZeroPadding2D, layers.Cropping2D, layers.UpSampling2D),
+    *(
+        layers.MaxPooling2D,
+        layers.GlobalMaxPooling2D,
+        layers.ZeroPadding2D,
+        layers.Cropping2D,
+        layers.UpSampling2D,
+    ),
     *(layers.Flatten, layers.Reshape, layers.Permute, AsImages, FromImages),
     *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D),
     *(layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout),
