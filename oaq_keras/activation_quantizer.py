@@ -59,7 +59,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           table: formats to share with; by default those of the current scope.
           origin: what kernels compute the tensor from, so that inference rounds as they do
             (`kernel_rounding`): {"sums_of": layer}, {"mean_of": format, "values": count},
-            {"sloped": format, "slope": gain below zero}, {"product_of": [format, format]}, or
+            {"sloped": format, "slope": gain below zero, by default what one code of the layer's
+            slopes is}, {"product_of": [format, format]}, or
             {"averages": True} for averages of codes of this same format. By default unknown.
           limits: least and largest real value of a fixed format.
           member: which of the tensors that share the format this is.
@@ -83,9 +84,11 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.limits = None if limits is None else tuple(map(float, limits))
         self.member = member
         self.members = members
+        self._layer: Any = None
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Makes the format's variables on `layer`, or finds those of the same name."""
+        self._layer = getattr(layer, "layer", None)
         format_name = self.name or layer.name
         shared = self.table.variables(format_name)
         if shared is not None:
@@ -149,7 +152,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         if "averages" in self.origin:
             return as_averaged_codes(inputs, scale, self._zero_point(weights))
         if "sloped" in self.origin:
-            source, slope = self.table.step(self.origin["sloped"]), float(self.origin["slope"])
+            source = self.table.step(self.origin["sloped"])
+            slope = self.origin.get("slope") or self._layer.slope_step()
             below, above = (
                 as_scaled_sums(inputs, Sums(source * gain, tf.zeros(())), scale)
                 for gain in (slope, 1.0)

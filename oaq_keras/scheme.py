@@ -291,10 +291,11 @@ def _origin(graph: Graph, name: str, assignment: Assignment, prepared: Any) -> d
         source = assignment.tensors.get(node.inputs[0])
         known = source is not None and None not in sizes
         return {"mean_of": source, "values": math.prod(sizes)} if known else {}
-    if isinstance(node.layer, keras.layers.LeakyReLU):
+    if isinstance(node.layer, (keras.layers.LeakyReLU, keras.layers.PReLU)):
         source = assignment.tensors.get(node.inputs[0])
-        slope = float(node.layer.get_config()["alpha"])
-        return {} if source is None else {"sloped": source, "slope": slope}
+        alpha = node.layer.get_config().get("alpha")
+        slope = {} if alpha is None else {"slope": float(alpha)}
+        return {} if source is None else {"sloped": source, **slope}
     while name not in assignment.kernels:
         inputs = graph[name].inputs
         if isinstance(graph[name].layer, keras.layers.Multiply):

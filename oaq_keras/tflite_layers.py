@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keras layers that the converter sees in the form that TFLite fuses.
 
-They train as the layers they replace, and show the sums of products, without bias, to
-`observe_sums` where that is set: a function of a tensor that returns it. While a model is exported,
-TensorFlow's own decompositions
-(dilation between SPACE_TO_BATCH_ND and its inverse, Dense on more than two dimensions as a reshaped
-product with the bias behind the reshape) would keep bias and activation from being fused, and with
-them the codes; so there each calls the operator itself.
+They train as the layers they replace (PReLU with the slopes that the file has), and show the sums
+of products, without bias, to `observe_sums` where that is set: a function of a tensor that returns
+it. While a model is exported, TensorFlow's own decompositions (dilation between SPACE_TO_BATCH_ND
+and its inverse, Dense on more than two dimensions as a reshaped product with the bias behind the
+reshape) would keep bias and activation from being fused, and with them the codes; so there each
+calls the operator itself.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,14 @@ from typing import Any
 
 from oaq_keras._keras import keras, tf
 from oaq_keras.exporting import is_exporting
+from oaq_keras.fake_quant import round_straight_through
+from oaq_keras.formats import CODES
 
 _NO_BIAS = 1e-30
 """A bias whose code is 0."""
+
+_LEAST_SLOPE = 1e-30
+"""In place of 0 where all slopes of a layer are."""
 
 
 class TfliteConv2D(keras.layers.Conv2D):
@@ -129,11 +134,28 @@ class TfliteConv2DTranspose(keras.layers.Conv2DTranspose):
         return tf.nn.bias_add(outputs, tf.where(bias == 0.0, _NO_BIAS, bias))
 
 
+class TflitePReLU(keras.layers.PReLU):
+    """PReLU with slopes as int8 codes of one scale, as the converter rounds them."""
+
+    def slope_step(self) -> Any:
+        """Real value of one code of the slopes, a float32 scalar."""
+        return tf.maximum(tf.reduce_max(tf.abs(self.alpha)), _LEAST_SLOPE) / CODES.high
+
+    def call(self, inputs: Any) -> Any:
+        """Multiplies what is negative of float32 of any shape."""
+        if is_exporting():
+            return super().call(inputs)
+        step = tf.stop_gradient(self.slope_step())
+        slopes = round_straight_through(self.alpha / step) * step
+        return tf.where(inputs < 0.0, slopes * inputs, inputs)
+
+
 TFLITE_LAYERS: dict[Any, Any] = {
     keras.layers.Conv2D: TfliteConv2D,
     keras.layers.DepthwiseConv2D: TfliteDepthwiseConv2D,
     keras.layers.Dense: TfliteDense,
     keras.layers.Conv2DTranspose: TfliteConv2DTranspose,
     keras.layers.ReLU: TfliteReLU,
+    keras.layers.PReLU: TflitePReLU,
 }
 """Which Keras layer each of them replaces."""

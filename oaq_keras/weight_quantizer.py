@@ -16,7 +16,6 @@ from oaq_keras.accumulator_ops import (
     takes_pairs,
     worst_case_load,
 )
-from oaq_keras.exporting import is_exporting
 from oaq_keras.fake_quant import fake_quant_weights
 from oaq_keras.format_table import FormatTable, current_table
 from oaq_keras.formats import CODES
@@ -137,9 +136,9 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         scale = first * self._inflation(flat, first, load, width, passes)
         if not training:
             scale = self._chosen_or(scale, flat)
-        if is_exporting():
+        if self.call_number:
             # Two calls of a layer are one constant to the converter, which then looks at its values
-            # alone. What this adds is less than what a float32 scale leaves open.
+            # alone. This hardly changes the scale, and codes only away from the bound.
             scale *= 1.0 + self.call_number * _TOLD_APART
         if self.kind != "depthwise":
             return fake_quant_weights(inputs, scale)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tfmot's wrapper of quantized layers, traced once, and with frozen layers that stay as they are."""
+"""tfmot's wrapper of quantized layers, traced once, and which leaves frozen layers as they are."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
 
     def build(self, input_shape: Any) -> None:
         """Makes the quantizers' variables; the order of weights is that of a trainable layer."""
-        trainable = self.trainable
+        trainable: bool = self.trainable
         self.trainable = True
         super().build(input_shape)
         self.trainable = trainable

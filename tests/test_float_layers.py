@@ -99,9 +99,9 @@ def test_a_float_layer_at_the_end_is_named() -> None:
     float_model = keras.Model(inputs, keras.layers.LayerNormalization(name="last")(x))
     model = oaq_keras.quantize(float_model)
     oaq_keras.calibrate(model, [np.ones((4, *STEPS), np.float32)])
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(UserWarning, match="In float") as said:
         oaq_keras.convert(model)
-    assert [str(each.message).split(":")[1] for each in said] == [" last"]
+    assert [str(each.message).split(": ")[1] for each in said] == ["last"]
 
 
 @pytest.mark.parametrize("steps", [None, 10_000])
