@@ -127,7 +127,8 @@ def _call(name: str, layer: Any, call: dict[str, Any]) -> Call:
     inputs: list[Tensor] = []
     as_list = isinstance(args[0], (list, tuple)) if args else False
     inputs += [_tensor_of(name, argument) for argument in (args[0] if as_list else args[:1])]
-    names = [key for key in inspect.signature(layer.call).parameters if key != "self"]
+    parameters = inspect.signature(layer.call).parameters
+    names = [key for key in parameters if key != "self"]
     kwargs = {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
     arguments: dict[str, Any] = {}
     for key, value in kwargs.items():
@@ -143,7 +144,10 @@ def _call(name: str, layer: Any, call: dict[str, Any]) -> Call:
             inputs.append(_tensor_of(name, value))
         else:
             arguments[key] = value
-    return Call(inputs, as_list, arguments, kwargs.get("training"))
+    training = kwargs.get("training")
+    if "training" in parameters and parameters["training"].default is training:
+        training = None  # Keras 3 notes the default as if it had been said
+    return Call(inputs, as_list, arguments, training)
 
 
 def _tensor_of(name: str, value: Any) -> Tensor:
@@ -224,6 +228,8 @@ def _is_new_and_off(layer: Any, target: Any, key: str, value: Any) -> bool:
     """Whether a setting that tf_keras's layer does not know is off, or as Keras 3 has it."""
     if key in _OF_EVERY_LAYER or key in inspect.signature(target.__init__).parameters:
         return False
+    if key == "data_format" and value == "channels_last":
+        return True
     default = inspect.signature(type(layer).__init__).parameters.get(key)
     return not value or (default is not None and bool(default.default == value))
 

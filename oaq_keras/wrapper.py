@@ -18,7 +18,7 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
 
     def build(self, input_shape: Any) -> None:
         """Makes the quantizers' variables; the order of weights is that of a trainable layer."""
-        trainable: bool = self.trainable
+        trainable = bool(self.layer.trainable)
         self.trainable = True
         super().build(input_shape)
         self.trainable = trainable

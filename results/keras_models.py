@@ -29,7 +29,7 @@ from oaq_keras.float_operators import float_operators
 from results.rows import find_row, kept_row, write_table
 
 PAGE = "docs/models.md"
-RECIPE = 1
+RECIPE = 2
 """Goes up with every change that changes what is measured: rows are then made anew."""
 
 CLASSES = 10
