@@ -153,7 +153,8 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             return as_averaged_codes(inputs, scale, self._zero_point(weights))
         if "sloped" in self.origin:
             source = self.table.step(self.origin["sloped"])
-            slope = self.origin.get("slope") or self._layer.slope_step()
+            known = "slope" in self.origin
+            slope = self.origin["slope"] if known else self._layer.slope_step()
             below, above = (
                 as_scaled_sums(inputs, Sums(source * gain, tf.zeros(())), scale)
                 for gain in (slope, 1.0)
