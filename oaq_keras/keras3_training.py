@@ -22,6 +22,7 @@ _INSTEAD = {
     "Lamb": "tf_keras.optimizers.AdamW",
     "Muon": "tf_keras.optimizers.SGD with momentum",
     "LossScaleOptimizer": "the optimizer inside it, since training is in float32",
+    "MeanMetricWrapper": "the function that it wraps",
 }
 _HOOKS = [
     f"on_{phase}"
@@ -49,6 +50,8 @@ def translated(value: Any) -> Any:
         return type(value)(translated(each) for each in value)
     if inspect.isfunction(value):
         return _function(value)
+    if isinstance(value, str) and value.capitalize() in _INSTEAD:
+        raise _missing(value.capitalize(), "optimizers")
     kind = _kind(value)
     return value if kind is None else _object(value, kind)
 
@@ -81,14 +84,12 @@ def _object(value: Any, kind: str) -> Any:
         return _LossOfKeras3(value)
     module = keras.optimizers.schedules if kind == "schedules" else getattr(keras, kind)
     target = getattr(module, name, None)
-    if target is None or not type(value).__module__.startswith("keras."):
-        raise UnsupportedError(
-            f"{name} is of Keras 3, and the quantized model trains in tf_keras, which has none of "
-            f"that name. Give {_INSTEAD.get(name, f'one of tf_keras.{kind}')}, or a class of your "
-            f"own derived from "
-            f"tf_keras.{kind}.{_BASES.get(kind, 'LearningRateSchedule')}."
-        )
-    config = {key: _plain(each) for key, each in value.get_config().items()}
+    of_keras = type(value).__module__.startswith("keras.")
+    if target is None or name == "MeanMetricWrapper" or not of_keras:
+        raise _missing(name, kind)
+    config = dict(value.get_config())
+    if kind == "optimizers" and isinstance(config.get("learning_rate"), dict):
+        config["learning_rate"] = _schedule(config["learning_rate"])
     known = inspect.signature(target.__init__).parameters
     takes_all = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values())
     config = {key: each for key, each in config.items() if takes_all or key in known}
@@ -106,6 +107,16 @@ def _object(value: Any, kind: str) -> Any:
             f"{name} of Keras 3 has settings that tf_keras's does not take: {error}. Give "
             f"tf_keras.{kind}.{name}(...)."
         ) from error
+
+
+def _missing(name: str, kind: str) -> UnsupportedError:
+    module = "optimizers.schedules" if kind == "schedules" else kind
+    return UnsupportedError(
+        f"{name} is of Keras 3, and the quantized model trains in tf_keras, which has none of "
+        f"that name or cannot copy it. Give {_INSTEAD.get(name, f'one of tf_keras.{module}')}, or "
+        f"a class of your own derived from "
+        f"tf_keras.{module}.{_BASES.get(kind, 'LearningRateSchedule')}."
+    )
 
 
 def _tells_all(value: Any) -> bool:
@@ -142,13 +153,12 @@ class _LossOfKeras3(keras.losses.Loss):
         return self.inner.call(y_true, y_pred)
 
 
-def _plain(value: Any) -> Any:
-    """A setting: schedules, which lie in configs serialized, as objects of tf_keras."""
-    if isinstance(value, dict) and "class_name" in value and "config" in value:
-        target = getattr(keras.optimizers.schedules, value["class_name"], None)
-        if target is not None:
-            return target(**value["config"])
-    return value
+def _schedule(entry: dict[str, Any]) -> Any:
+    """A learning-rate schedule, which lies in an optimizer's config serialized."""
+    target = getattr(keras.optimizers.schedules, entry["class_name"], None)
+    if target is None:
+        raise _missing(entry["class_name"], "schedules")
+    return target(**entry["config"])
 
 
 def adapted(callback: Any) -> Any:

@@ -64,6 +64,10 @@ class QuantizedModel(keras.Model):
         """
         if isinstance(kwargs.get("weighted_metrics"), (list, tuple, dict)):
             kwargs["weighted_metrics"] = translated(kwargs["weighted_metrics"])
+        # Keras 3's: what it says of loss scaling is for optimizers that are refused here.
+        kwargs.pop("auto_scale_loss", None)
+        if kwargs.get("jit_compile") == "auto":
+            del kwargs["jit_compile"]
         super().compile(translated(optimizer), translated(loss), translated(metrics), **kwargs)
 
     def fit(

@@ -35,6 +35,14 @@ class _OwnOptimizer(keras3.optimizers.Optimizer):
         super().__init__(0.1)
 
 
+class _OwnSchedule(keras3.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step: Any) -> float:
+        return 0.1
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
 class _OwnLoss(keras3.losses.Loss):
     def __init__(self, reduction: str = "sum_over_batch_size") -> None:
         super().__init__(reduction=reduction)
@@ -192,6 +200,15 @@ REFUSED = {
         {"loss": _OwnLoss("mean_with_sample_weight")},
         "own_loss' has the reduction 'mean_with_sample_weight'",
     ),
+    "optimizer by a name": ({"optimizer": "lamb"}, "Lamb is of Keras 3.*tf_keras.optimizers.AdamW"),
+    "schedule of one's own": (
+        {"optimizer": keras3.optimizers.SGD(_OwnSchedule())},
+        "_OwnSchedule is of Keras 3.*schedules.LearningRateSchedule",
+    ),
+    "metric that wraps a function": (
+        {"metrics": [keras3.metrics.MeanMetricWrapper(keras3.losses.mean_squared_error)]},
+        "MeanMetricWrapper.*Give the function that it wraps",
+    ),
     "metric of one's own": ({"metrics": [_OwnMetric()]}, "_OwnMetric.*tf_keras.metrics.Metric"),
 }
 
@@ -201,6 +218,12 @@ def test_what_tf_keras_has_not_is_refused_by_name(case: str) -> None:
     arguments, message = REFUSED[case]
     with pytest.raises(oaq_keras.UnsupportedError, match=f"(?s){message}"):
         _model().compile(**{"optimizer": "sgd", "loss": "mse", **arguments})
+
+
+def test_compile_takes_what_only_keras_3_has_and_changes_nothing() -> None:
+    model = _model()
+    model.compile("sgd", LOSS, auto_scale_loss=True, jit_compile="auto")
+    model.fit(*_data(), verbose=0)
 
 
 @pytest.mark.parametrize("name", ["TensorBoard", "BackupAndRestore"])
