@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from oaq_keras.registry import OverflowAwareQuantizeRegistry
     from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
     from oaq_keras.runtime import Interpreter
+    from oaq_keras.saving import load_model
     from oaq_keras.schedule import freeze, thaw
     from oaq_keras.scheme import OverflowAwareQuantizeScheme
+    from oaq_keras.seeds import set_seed
+    from oaq_keras.stripping import strip
 
 _MODULE_OF = {
     "ActivationQuantizer": "quantizers",
@@ -54,9 +57,12 @@ _MODULE_OF = {
     "certify": "certification",
     "convert": "conversion",
     "freeze": "schedule",
+    "load_model": "saving",
     "post_training_quantize": "post_training",
     "quantize": "quantization",
     "recertify": "recertification",
+    "set_seed": "seeds",
+    "strip": "stripping",
     "thaw": "schedule",
     "to_builtin_ops": "rewrite",
     "to_custom_ops": "rewrite",
@@ -83,9 +89,12 @@ __all__ = [
     "certify",
     "convert",
     "freeze",
+    "load_model",
     "post_training_quantize",
     "quantize",
     "recertify",
+    "set_seed",
+    "strip",
     "thaw",
     "to_builtin_ops",
     "to_custom_ops",

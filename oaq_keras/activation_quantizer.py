@@ -21,6 +21,7 @@ _SMALLEST_CLIP = 1e-5
 _CLIP_CANDIDATES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """Learnt format of an activation tensor.
 
@@ -103,6 +104,7 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
                 initializer=keras.initializers.Constant(value),
                 trainable=constraint is not None,
                 constraint=constraint,
+                aggregation=tf.VariableAggregation.MEAN,  # of what replicas see
             )
 
         size = () if self.members == 1 else (self.members,)
@@ -226,26 +228,26 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             with tf.control_dependencies(updates):
                 return tf.identity(inputs)
 
-        def calibrate() -> Any:
+        calibrates = seen < float(CALIBRATION_STEPS)
+        clips = weights["log2_clip" if self.members == 1 else "log2_clips"]
+
+        def least_error() -> Any:
             values = tf.stop_gradient(inputs)
             found = _log2(self._least_error_clip(values, tf.stop_gradient(_width(weights))))
-            clips = weights["log2_clip" if self.members == 1 else "log2_clips"]
-            average = (self._own(clips) * seen + found) / (seen + 1.0)
-            updates = [self._set(weights["calibrated"], seen + 1.0)]
-            if self.members > 1:
-                every = self._with_own(clips, average)
-                known = self._with_own(weights["calibrated"], seen + 1.0) > 0.0
-                updates.append(clips.assign(every))
-                average = tf.reduce_max(tf.where(known, every, every.dtype.min))
-            updates += [
-                weights["log2_clip"].assign(average),
-                weights["kept"].assign(tf.stack([average, weights["log2_width"]])),
-            ]
-            with tf.control_dependencies(updates):
-                return tf.identity(seen)
+            return (self._own(clips) * seen + found) / (seen + 1.0)
 
-        update = tf.cond(seen < float(CALIBRATION_STEPS), calibrate, lambda: tf.identity(seen))
-        with tf.control_dependencies([update]):
+        # Outside of the condition, where replicas of a distributed training can agree.
+        average = tf.cond(calibrates, least_error, lambda: tf.identity(self._own(clips)))
+        counted = self._with_own(weights["calibrated"], tf.where(calibrates, seen + 1.0, seen))
+        updates = [weights["calibrated"].assign(counted)]
+        if self.members > 1:
+            every = self._with_own(clips, average)
+            updates.append(clips.assign(every))
+            average = tf.reduce_max(tf.where(counted > 0.0, every, every.dtype.min))
+        clip = tf.where(calibrates, average, weights["log2_clip"])
+        kept = tf.where(calibrates, tf.stack([average, weights["log2_width"]]), weights["kept"])
+        updates += [weights["log2_clip"].assign(clip), weights["kept"].assign(kept)]
+        with tf.control_dependencies(updates):
             return tf.identity(inputs)
 
     def _set(self, variable: Any, own: Any) -> Any:

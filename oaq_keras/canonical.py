@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from oaq_keras._keras import keras
-from oaq_keras.activations import name_of
 from oaq_keras.channel_affine import ChannelAffine
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.graph import Graph, Node
@@ -23,6 +22,7 @@ layers = keras.layers
 
 _REPLACEMENTS = {**TFLITE_LAYERS, layers.BatchNormalization: FreezableBatchNormalization}
 _IMAGES = 4
+_ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU)
 
 
 def canonicalize(graph: Graph, annotated: set[str]) -> set[str]:
@@ -169,9 +169,9 @@ def _merge_equal(graph: Graph, annotated: set[str]) -> set[str]:
     seen: dict[tuple[str, str], str] = {}
     gone: set[str] = set()
     for node in graph:
-        if type(node.layer) is not layers.Activation or node.name not in annotated:
+        if type(node.layer) not in _ACTIVATIONS or node.name not in annotated:
             continue
-        key = node.inputs[0], name_of(node.layer.get_config()["activation"])
+        key = node.inputs[0], str({**node.layer.get_config(), "name": type(node.layer).__name__})
         first = seen.setdefault(key, node.name)
         if first != node.name:
             graph.substitute(node.name, [], first)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from oaq_keras.errors import CertificateError
+from oaq_keras.float_operators import owner
 from oaq_keras.layouts import NEVER_DRAINED
 from oaq_keras.tables import format_table, short_name
 
@@ -218,12 +219,14 @@ class Certificate:
             f"{totals.never_drained:.1%} never drained; without the first layer "
             f"{totals.proven_after_first:.1%} and {totals.never_drained_after_first:.1%}"
         )
+        told = {line.partition(":")[0]: line for line in self.in_float}
+        unexplained = [layer for layer in self.skipped if owner(layer.name, told) is None]
         lines = [
             format_table((*headings, "max T", "verdict"), rows),
             "",
             layers,
             shares,
-            *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in self.skipped),
+            *(f"not int8: {short_name(layer.name)}: {layer.reason}" for layer in unexplained),
             *(f"in float: {line}" for line in self.in_float),
         ]
         if self.policy == "paper":

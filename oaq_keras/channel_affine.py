@@ -10,6 +10,7 @@ from oaq_keras._keras import keras, tf
 from oaq_keras.tflite_layers import TfliteDepthwiseConv2D
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class ChannelAffine(TfliteDepthwiseConv2D):
     """A 1x1 depthwise convolution with one product an output, whose weights are given and stay.
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
+from oaq_keras.errors import UnsupportedError
 from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class OverflowAwareQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
     """Quantizes the kernel and the output of one layer."""
 
@@ -78,21 +80,47 @@ class OverflowAwareQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         """Constructor arguments, quantizers as configs of their own."""
         return {
             "kernel": self.kernel,
-            "weight_quantizer": self.weight_quantizer and self.weight_quantizer.get_config(),
-            "output_quantizer": self.output_quantizer and self.output_quantizer.get_config(),
+            "weight_quantizer": _serialized(self.weight_quantizer),
+            "output_quantizer": _serialized(self.output_quantizer),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "OverflowAwareQuantizeConfig":
         """The inverse of `get_config`; formats are shared inside `quantizers.format_table`."""
-        weight, output = config["weight_quantizer"], config["output_quantizer"]
         return cls(
             config["kernel"],
-            weight and WeightQuantizer(**weight),
-            output and ActivationQuantizer(**output),
+            _deserialized(config["weight_quantizer"]),
+            _deserialized(config["output_quantizer"]),
         )
 
 
+def _serialized(quantizer: Any) -> dict[str, Any] | None:
+    """A quantizer by its class's registered name and its config."""
+    if quantizer is None:
+        return None
+    name = keras.saving.get_registered_name(type(quantizer))
+    return {"class_name": name, "config": quantizer.get_config()}
+
+
+def _deserialized(entry: dict[str, Any] | None) -> Any:
+    """The inverse of `_serialized`.
+
+    Raises:
+      UnsupportedError: a class that nobody registered; the message names it.
+    """
+    if entry is None:
+        return None
+    kind = keras.saving.get_registered_object(entry["class_name"])
+    if kind is None:
+        raise UnsupportedError(
+            f"The model has a quantizer {entry['class_name']!r}, which is not registered. Decorate "
+            "its class with tf_keras.saving.register_keras_serializable(), or name it in "
+            "load_model(custom_objects=...)."
+        )
+    return kind(**entry["config"])
+
+
+@keras.saving.register_keras_serializable("oaq_keras")
 class QuantizeInput(keras.layers.Layer):
     """Quantizes what enters the model."""
 

@@ -43,7 +43,14 @@ def model_for(layer: Any, how: Callable[[Any], Any]) -> Any:
     Raises:
       UnsupportedError: the function gives something else; the message names the layer.
     """
-    found = how(layer)
+    try:
+        found = how(layer)
+    except Exception as error:
+        raise UnsupportedError(
+            f"The function that custom_objects has for {type(layer).__name__} failed on layer "
+            f"{layer.name!r}: {type(error).__name__}: {error}. It gets the layer as the model has "
+            "it, of Keras 3 in models of Keras 3."
+        ) from error
     if not isinstance(found, keras.Model) or not found.inputs:
         raise UnsupportedError(
             f"custom_objects has a function for {type(layer).__name__}, which gave "

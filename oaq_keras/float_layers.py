@@ -3,9 +3,10 @@
 
 from typing import Any
 
-from oaq_keras._keras import keras
+from oaq_keras._keras import keras, tf
 from oaq_keras.custom_objects import FLOAT, marked
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.exporting import is_exporting
 from oaq_keras.graph import Graph
 from oaq_keras.lowering import shapes_of
 
@@ -49,6 +50,8 @@ def float_layers(graph: Graph) -> dict[str, str]:
     shapes = shapes_of(graph)
     for name in found:
         node = graph[name]
+        if marked(node.layer) == FLOAT:
+            node.layer = InFloat(node.layer, name=name)
         if type(node.layer).__name__ not in _RECURRENT:
             continue
         steps = (shapes.get(node.inputs[0]) or (None, None))[1]
@@ -61,6 +64,27 @@ def float_layers(graph: Graph) -> dict[str, str]:
             )
         node.layer = keras.layers.deserialize(_unrolled(keras.layers.serialize(node.layer)))
     return found
+
+
+@keras.saving.register_keras_serializable("oaq_keras")
+class InFloat(keras.layers.Wrapper):
+    """A layer whose products the converter leaves in float, between int8 layers too."""
+
+    def call(self, inputs: Any, **arguments: Any) -> Any:
+        """Calls the layer; arguments are the layer's."""
+        given = tf.nest.map_structure(_in_float, inputs)
+        return tf.nest.map_structure(_in_float, self.layer(given, **arguments))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The layer's."""
+        return self.layer.compute_output_shape(input_shape)
+
+
+def _in_float(tensor: Any) -> Any:
+    """The same values, in the export by operators that have no int8 kernels."""
+    if not is_exporting() or not tensor.dtype.is_floating:
+        return tensor
+    return tensor + 0.0 * tf.floor(tensor)
 
 
 def _unrolled(entry: Any) -> Any:

@@ -69,6 +69,8 @@ def assign_formats(graph: Graph, annotated: set[str]) -> Assignment:
                 result.first.add(node.name)
         if rule.output == "same" or rule.output == "average":
             of_tensor[node.name] = sources[0]
+            if sources[0] is not None and _forgets_range(node):
+                opened.add(sources[0])
             said_again = rule.output == "average" or _loses_format(graph, node, annotated)
             if said_again and sources[0] is not None:
                 result.formats[node.name] = sources[0]
@@ -177,6 +179,13 @@ def _loses_format(graph: Graph, node: Node, annotated: set[str]) -> bool:
     """
     readers = [reader for reader in graph.consumers(node.name) if reader.name in annotated]
     return len(readers) > 1 and any(rule_of(reader.layer).output == "average" for reader in readers)
+
+
+def _forgets_range(node: Node) -> bool:
+    """Whether nobody proves from a file which of its input's codes a layer can write."""
+    if isinstance(node.layer, layers.UpSampling2D):
+        return bool(node.layer.get_config()["interpolation"] != "nearest")
+    return isinstance(node.layer, layers.GlobalMaxPooling2D)
 
 
 _FUSING = (layers.BatchNormalization, layers.Add, layers.Subtract, layers.Multiply)

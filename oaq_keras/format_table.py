@@ -61,12 +61,14 @@ class FormatTable:
     Attributes:
       observing: while True, quantizers called eagerly calibrate outside training too.
       statistics_frozen: whether training is traced with BatchNormalization's moving statistics.
+      shared: variables that several layers train together, by the first layer's name.
     """
 
     def __init__(self) -> None:
         """Makes an empty table."""
         self.observing = False
         self.statistics_frozen = False
+        self.shared: dict[str, dict[str, Any]] = {}
         self._variables: dict[str, dict[str, Any]] = {}
         self._widths: dict[str, Callable[[], Any]] = {}
         self._steps: dict[str, Callable[[], Any]] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.shared_variables import take, variables_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Graph:
         inputs: list[str],
         outputs: list[str],
         output_names: list[str] | None = None,
+        answers_dict: bool = False,
     ) -> None:
         """Makes a graph of nodes that are in order of execution.
 
@@ -64,12 +66,14 @@ class Graph:
           inputs: names of the nodes that are the model's inputs.
           outputs: names of the nodes whose outputs are the model's.
           output_names: what the user calls the outputs; by default `outputs`.
+          answers_dict: whether these are the keys of a dict that the model answers with.
         """
         self.name = name
         self._nodes = {node.name: node for node in nodes}
         self.inputs = inputs
         self.outputs = outputs
         self.output_names = list(output_names or outputs)
+        self.answers_dict = answers_dict
 
     def __iter__(self) -> Iterator[Node]:
         """Nodes in the order of execution."""
@@ -138,6 +142,12 @@ class Graph:
         node.layer = layer
         node.weights = weights
 
+    def as_given(self, outputs: list[Any]) -> Any:
+        """Values for the outputs as the model answers: one by itself, several as a list or dict."""
+        if self.answers_dict:
+            return dict(zip(self.output_names, outputs, strict=True))
+        return outputs[0] if len(outputs) == 1 else outputs
+
     def free_name(self, wish: str) -> str:
         """`wish`, with a number behind it where a node already has that name."""
         name, number = wish, 1
@@ -154,7 +164,7 @@ def build_model(graph: Graph) -> Any:
             tensors[node.name] = node.layer.output
             continue
         if node.shares is not None and not node.layer.built:
-            _share_weights(node.layer, graph[node.shares].layer)
+            take(node.layer, variables_of(graph[node.shares].layer))
         inputs = [tensors[name] for name in node.inputs]
         slots = {k: v.index for k, v in node.arguments.items() if isinstance(v, Slot)}
         first = [x for i, x in enumerate(inputs) if i not in slots.values()]
@@ -173,23 +183,6 @@ def build_model(graph: Graph) -> Any:
             node.layer.set_weights(node.weights)
     return keras.Model(
         [tensors[name] for name in graph.inputs],
-        as_given([tensors[name] for name in graph.outputs]),
+        graph.as_given([tensors[name] for name in graph.outputs]),
         name=graph.name,
     )
-
-
-def as_given(values: list[Any]) -> Any:
-    """One value by itself, several as a list, as Keras takes and gives them."""
-    return values[0] if len(values) == 1 else values
-
-
-def _share_weights(layer: Any, leader: Any) -> None:
-    """Lets a layer that is not built yet take the variables of one of the same kind that is."""
-    made = {
-        variable.name.rpartition("/")[2].partition(":")[0]: variable for variable in leader.weights
-    }
-
-    def shared(name: str | None = None, *_: Any, **__: Any) -> Any:
-        return made[str(name)]
-
-    layer.add_weight = shared

@@ -8,6 +8,7 @@ from oaq_keras._keras import keras, tf
 _VECTORS, _SEQUENCES = 2, 3
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class AsImages(keras.layers.Layer):
     """[batch, channels] as [batch, 1, 1, channels], [batch, steps, channels] as one row."""
 
@@ -23,6 +24,7 @@ class AsImages(keras.layers.Layer):
         return tf.TensorShape([batch, 1, *(steps or [1]), channels])
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class FromImages(keras.layers.Layer):
     """The inverse of AsImages."""
 

@@ -18,11 +18,14 @@ from oaq_keras.model_views import (
     LayerView,
     ModelView,
     Tensor,
+    called_with_dict,
     chain,
     gives_several,
     input_name,
+    lambda_layer,
     listed_entries,
     makes_a_mask,
+    output_keys,
     own_activation,
     several_outputs,
     subclassed,
@@ -78,6 +81,7 @@ def view_of(model: Any, custom: CustomObjects) -> ModelView:
         [_layer(entry, layers[entry["name"]], custom) for entry in config["layers"]],
         [_tensor(entry) for entry in listed_entries(config["input_layers"])],
         [(name, number - (name in made), index) for name, number, index in outputs],
+        output_keys(config["output_layers"]),
     )
 
 
@@ -151,6 +155,8 @@ def _call(name: str, layer: Any, call: dict[str, Any]) -> Call:
 
 
 def _tensor_of(name: str, value: Any) -> Tensor:
+    if isinstance(value, dict) and "class_name" not in value:
+        raise called_with_dict(name)
     if not isinstance(value, dict) or value.get("class_name") != "__keras_tensor__":
         raise UnsupportedError(
             f"Layer {name!r} is called with {value!r}, which is not a tensor of the model. Pass "
@@ -185,7 +191,9 @@ def _function(entry: dict[str, Any]) -> LayerView:
 def _translated(entry: dict[str, Any], layer: Any, name: str) -> Any:
     """The tf_keras layer of a Keras 3 one, without weights."""
     kind = entry["class_name"]
-    target = None if kind == "Lambda" else getattr(keras.layers, kind, None)
+    if kind == "Lambda":
+        raise lambda_layer(name)
+    target = getattr(keras.layers, kind, None)
     if target is None or not type(layer).__module__.startswith("keras."):
         raise UnsupportedError(
             f"Layer {name!r} is a {kind}, which tf_keras does not have or cannot copy. Say what it "

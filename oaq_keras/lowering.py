@@ -22,6 +22,9 @@ layers = keras.layers
 _BY_VALUE = (layers.BatchNormalization, layers.ReLU, layers.LeakyReLU)
 """What computes each value, or each channel, by itself, whatever the dimensions."""
 
+_OF_SEVERAL = (layers.Add, layers.Subtract, layers.Multiply, layers.Maximum, layers.Minimum)
+"""The same on several inputs."""
+
 
 def lower(graph: Graph, annotated: set[str]) -> set[str]:
     """Rewrites all layers that have a rule, and what the rules make of them.
@@ -102,3 +105,22 @@ def _join_rows(graph: Graph) -> None:
             elif type(reader.layer) in _BY_VALUE and len(reader.inputs) == 1:
                 graph.swap(node.name, reader.name)
                 changed = True
+            elif type(reader.layer) in _OF_SEVERAL:
+                changed |= _join_several(graph, reader)
+
+
+def _join_several(graph: Graph, reader: Node) -> bool:
+    """Moves what computes value by value on several inputs in front of the FromImages of each."""
+    sources = [graph[name] for name in dict.fromkeys(reader.inputs)]
+    if not all(
+        isinstance(source.layer, FromImages)
+        and source.layer.rank == sources[0].layer.rank
+        and graph.consumers(source.name) == [reader]
+        and source.name not in graph.outputs
+        for source in sources
+    ):
+        return False
+    for source in sources:
+        graph.remove(source.name)
+    graph.insert_after(reader.name, sources[0].layer)
+    return True

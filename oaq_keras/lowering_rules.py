@@ -279,6 +279,15 @@ def _global_pool_1d(kind: Any) -> Rule:
     return rule
 
 
+def _global_maximum(sketch: Sketch) -> str | None:
+    """One window, where the size is known: unlike REDUCE_MAX it keeps the range of its input."""
+    *_, height, width, _ = sketch.shapes[0] or (None, None, None)
+    if height is None or width is None:
+        return None
+    found = sketch.put(layers.MaxPooling2D, *sketch.inputs, pool_size=(height, width))
+    return found if sketch.config["keepdims"] else sketch.answer(found)
+
+
 def _pad_1d(kind: Any, setting: str) -> Rule:
     def rule(sketch: Sketch) -> str:
         sides = tuple(sketch.config[setting])
@@ -473,6 +482,7 @@ RULES: dict[Any, Rule] = {
     layers.AveragePooling1D: _pool_1d(layers.AveragePooling2D),
     layers.GlobalAveragePooling1D: _global_pool_1d(layers.GlobalAveragePooling2D),
     layers.GlobalMaxPooling1D: _global_pool_1d(layers.GlobalMaxPooling2D),
+    layers.GlobalMaxPooling2D: _global_maximum,
     layers.ZeroPadding1D: _pad_1d(layers.ZeroPadding2D, "padding"),
     layers.Cropping1D: _pad_1d(layers.Cropping2D, "cropping"),
     layers.UpSampling1D: _upsampling_1d,

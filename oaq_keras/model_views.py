@@ -49,12 +49,21 @@ class LayerView:
 
 @dataclass(frozen=True, eq=False)
 class ModelView:
-    """The layers of a model, and which tensors are its inputs and outputs."""
+    """The layers of a model, and which tensors are its inputs and outputs.
+
+    Attributes:
+      name: of the model.
+      layers: in any order.
+      inputs: its inputs, in the order of its arguments.
+      outputs: its outputs, in the order of `keys` where it answers with a dict.
+      keys: of that dict; None where it answers with a list or a tensor.
+    """
 
     name: str
     layers: list[LayerView]
     inputs: list[Tensor]
     outputs: list[Tensor]
+    keys: list[str] | None = None
 
 
 def chain(name: str, first: LayerView, rest: list[LayerView]) -> ModelView:
@@ -80,6 +89,11 @@ def listed_entries(entries: Any) -> list[Any]:
     if isinstance(entries, dict):
         return [entries[key] for key in sorted(entries)]
     return [entries] if entries and isinstance(entries[0], str) else list(entries)
+
+
+def output_keys(entries: Any) -> list[str] | None:
+    """The keys of a config's outputs, in their order; None where they have none."""
+    return sorted(entries) if isinstance(entries, dict) else None
 
 
 def input_name(model: Any) -> str:
@@ -114,6 +128,24 @@ def several_outputs(name: str) -> UnsupportedError:
     return UnsupportedError(
         f"Layer {name!r} has several outputs, and layers with several outputs cannot be quantized. "
         "Split it into layers with one output each."
+    )
+
+
+def called_with_dict(name: str) -> UnsupportedError:
+    """The error for a layer or model that takes a dict of tensors."""
+    return UnsupportedError(
+        f"Layer {name!r} is called with a dict of tensors. Call it with a list, in the order "
+        "of its inputs."
+    )
+
+
+def lambda_layer(name: str) -> UnsupportedError:
+    """The error for a Lambda of which nothing is said."""
+    return UnsupportedError(
+        f"Layer {name!r} is a Lambda, whose function cannot be seen from outside. Use a "
+        "stock layer, or say what it computes by "
+        "quantize(custom_objects={'Lambda': function}), the function returning a tf_keras "
+        "model for the layer."
     )
 
 

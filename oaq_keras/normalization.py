@@ -7,6 +7,7 @@ from oaq_keras._keras import keras, tf
 from oaq_keras.format_table import FormatTable, current_table
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class FreezableBatchNormalization(keras.layers.BatchNormalization):
     """BatchNormalization that, once frozen, trains on the statistics that the converter folds.
 

@@ -21,6 +21,7 @@ _MOST_DECADES = 4.0
 _LARGEST_ALPHA = 127.0
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class PaperWeightQuantizer(WeightQuantizer):
     """int8 weights whose scale is alpha * max|w_c| / 127, one alpha a layer.
 

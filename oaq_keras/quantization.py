@@ -14,7 +14,7 @@ from oaq_keras.distillation import Distillation
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.first_widths import choose_first_widths
 from oaq_keras.float_layers import float_layers
-from oaq_keras.graph import Graph, as_given, build_model
+from oaq_keras.graph import Graph, build_model
 from oaq_keras.keras3 import is_keras3_model, read_keras3_model
 from oaq_keras.options import Options
 from oaq_keras.scheme import OverflowAwareQuantizeScheme
@@ -146,9 +146,11 @@ def quantize_graph(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> Quantiz
     annotated = {node.name for node in graph} - set(left)
     prepared, configs = scheme.get_layout_transformer().prepare(graph, annotated)
 
+    shares = _shares(graph)
+
     def quantized_layer(layer: Any) -> Any:
         config = configs.get(layer.name)
-        return layer if config is None else wrapped(layer, config)
+        return layer if config is None else wrapped(layer, config, shares.get(layer.name))
 
     model = keras.models.clone_model(prepared, clone_function=quantized_layer)
     taken = {layer.name for layer in model.layers}
@@ -157,12 +159,19 @@ def quantize_graph(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> Quantiz
         output if name in taken else keras.layers.Activation("linear", name=name)(output)
         for output, name in zip(model.outputs, graph.output_names, strict=True)
     ]
-    quantized = QuantizedModel(model.inputs, as_given(outputs), name=graph.name)
+    quantized = QuantizedModel(model.inputs, graph.as_given(outputs), name=graph.name)
     quantized.answers = list(graph.output_names)
     quantized.float_layers = left
+    quantized.tied = {name: shares[name] for name in shares if name not in configs}
     if scheme.options.policy != "paper":  # whose scales follow what batches show, not the bound
         choose_first_widths(quantized)
     return quantized
+
+
+def _shares(graph: Graph) -> dict[str, str]:
+    """Layers that train with others, and the name of the first of these, which is among them."""
+    found = {node.name: node.shares for node in graph if node.shares is not None}
+    return {**found, **{leader: leader for leader in found.values()}}
 
 
 def _check_reach(model: Any, custom: CustomObjects) -> None:

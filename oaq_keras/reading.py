@@ -22,7 +22,8 @@ def graph_of(view: ModelView) -> Graph:
     inputs = [node.name for node in reader.nodes if isinstance(node.layer, keras.layers.InputLayer)]
     order = [reader.inputs[tensor] for tensor in view.inputs]
     order += [name for name in inputs if name not in order]
-    return Graph(view.name, reader.nodes, order, outputs, _names_of(view.outputs))
+    names = view.keys or _names_of(view.outputs)
+    return Graph(view.name, reader.nodes, order, outputs, names, view.keys is not None)
 
 
 def _names_of(outputs: list[Tensor]) -> list[str]:

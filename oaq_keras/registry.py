@@ -105,8 +105,10 @@ _ACTIVATION_NAMES = (
 def unsupported(name: str, kind: str) -> UnsupportedError:
     """The error for a layer without a rule."""
     return UnsupportedError(
-        f"Layer {name!r} is a {kind}, which cannot be quantized. Supported: {', '.join(NAMES)}. "
-        f"Say how to quantize a layer of your own by quantize(custom_objects={{{kind}: ...}})."
+        f"Layer {name!r} is a {kind}, which cannot be quantized. Say what it computes by "
+        f"quantize(custom_objects={{'{kind}': function}}), the function returning a tf_keras model "
+        f"for the layer, or 'float' in its place to leave it in float; or build that part of the "
+        f"layers that docs/models.md lists: {', '.join(NAMES)}, and some that stay in float."
     )
 
 

@@ -14,11 +14,14 @@ from oaq_keras.model_views import (
     LayerView,
     ModelView,
     Tensor,
+    called_with_dict,
     chain,
     gives_several,
     input_name,
+    lambda_layer,
     listed_entries,
     makes_a_mask,
+    output_keys,
     own_activation,
     several_outputs,
     subclassed,
@@ -55,6 +58,7 @@ def view_of(model: Any, custom: CustomObjects) -> ModelView:
         [_entry(layers[entry["name"]], entry, custom) for entry in config["layers"]],
         [_tensor(entry) for entry in listed_entries(config["input_layers"])],
         [_tensor(entry) for entry in listed_entries(config["output_layers"])],
+        output_keys(config["output_layers"]),
     )
 
 
@@ -96,12 +100,7 @@ def _layer(layer: Any, calls: list[Call], custom: CustomObjects) -> LayerView:
         return LayerView(layer.name, calls, lambda name: stock_layer(layer, name))
     how = treatment(layer, custom)
     if type(layer) is keras.layers.Lambda and how is None:
-        raise UnsupportedError(
-            f"Layer {layer.name!r} is a Lambda, whose function cannot be seen from outside. Use a "
-            "stock layer, or say what it computes by "
-            "quantize(custom_objects={'Lambda': function}), the function returning a tf_keras "
-            "model for the layer."
-        )
+        raise lambda_layer(layer.name)
     inner = model_for(layer, how) if callable(how) else layer
     if isinstance(inner, keras.Model):
         return LayerView(layer.name, calls, lambda name: (None, []), view_of(inner, custom))
@@ -139,10 +138,7 @@ def _check_activation(layer: Any) -> None:
 def _call(name: str, call: Any) -> Call:
     """One entry of `inbound_nodes`."""
     if isinstance(call, dict):
-        raise UnsupportedError(
-            f"Layer {name!r} is called with a dict of tensors. Call it with a list, in the order "
-            "of its inputs."
-        )
+        raise called_with_dict(name)
     entries = listed_entries(call)
     inputs: list[Tensor] = []
     arguments: dict[str, Any] = {}

@@ -24,6 +24,7 @@ _LEAST_SLOPE = 1e-30
 """In place of 0 where all slopes of a layer are."""
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TfliteConv2D(keras.layers.Conv2D):
     """Conv2D whose dilation and groups are one operator's in the export."""
 
@@ -48,6 +49,7 @@ class TfliteConv2D(keras.layers.Conv2D):
         return sums if self.observe_sums is None else self.observe_sums(sums)
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TfliteDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """DepthwiseConv2D whose dilation is one operator's attribute in the export."""
 
@@ -82,6 +84,7 @@ def _finished(layer: Any, sums: Any) -> Any:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TfliteDense(keras.layers.Dense):
     """Dense that is one FULLY_CONNECTED between two reshapes in the export."""
 
@@ -106,6 +109,7 @@ class TfliteDense(keras.layers.Dense):
         return tf.reshape(outputs, [-1, *sizes, self.units])
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TfliteReLU(keras.layers.ReLU):
     """ReLU as TFLite fuses it in the export: RELU6, or RELU with the largest value of its codes."""
 
@@ -116,6 +120,7 @@ class TfliteReLU(keras.layers.ReLU):
         return tf.nn.relu6(inputs) if self.max_value == 6.0 else tf.nn.relu(inputs)
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TfliteConv2DTranspose(keras.layers.Conv2DTranspose):
     """Conv2DTranspose of a known output shape in the export."""
 
@@ -134,6 +139,7 @@ class TfliteConv2DTranspose(keras.layers.Conv2DTranspose):
         return tf.nn.bias_add(outputs, tf.where(bias == 0.0, _NO_BIAS, bias))
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class TflitePReLU(keras.layers.PReLU):
     """PReLU with slopes as int8 codes of one scale, as the converter rounds them."""
 

@@ -9,8 +9,14 @@ from typing import Any
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
 from oaq_keras.distillation import Distillation
+from oaq_keras.format_table import FormatTable, format_table
 from oaq_keras.keras3_training import adapted, translated
 from oaq_keras.kernel_rounding import kernel_rounding
+from oaq_keras.shared_variables import tie
+
+_CONFIG = "oaq_keras"
+_SAID = ("answers", "float_layers", "tied")
+"""What `quantize` says of a model, and its config holds under _CONFIG."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,7 @@ class _Untracked:
     metric: Any
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class QuantizedModel(keras.Model):
     """A functional model that is compiled and fitted as any other.
 
@@ -29,12 +36,37 @@ class QuantizedModel(keras.Model):
       distillation: what the loss takes from a teacher besides; None for nothing.
       answers: what the given model called its outputs.
       float_layers: layers that are left in float, and why.
+      tied: layers without a wrapper that train with another's weights, and that one.
     """
 
     distillation: Distillation | None = None
     answers: list[str] | None = None
     float_layers: Mapping[str, str] = MappingProxyType({})
+    tied: Mapping[str, str] = MappingProxyType({})
     _evaluates = False
+
+    def get_config(self) -> dict[str, Any]:
+        """The functional model's config, and what `quantize` said of it."""
+        said = {name: getattr(self, name) for name in _SAID}
+        return {**super().get_config(), _CONFIG: {k: _plain(v) for k, v in said.items()}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "QuantizedModel":
+        """The inverse of `get_config`; its quantizers share one table of formats."""
+        config = dict(config)
+        said = config.pop(_CONFIG)
+        with format_table(FormatTable()):
+            model: QuantizedModel = super().from_config(config, custom_objects)
+        for name in _SAID:
+            setattr(model, name, said[name])
+        for name, leader in model.tied.items():
+            tie(model.get_layer(name), model.get_layer(leader))
+        return model
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as before saving, with the optimizer's variables made."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.build_optimizer()
 
     def distill(self, distillation: Distillation, model: Any) -> None:
         """Takes a teacher's answers into the loss of training.
@@ -85,7 +117,7 @@ class QuantizedModel(keras.Model):
         Raises:
           ValueError: a CallbackList without a schedule, which cannot take one any more.
         """
-        self._build_optimizer()
+        self.build_optimizer()
         kwargs.update(x=x, y=y, batch_size=batch_size, epochs=epochs, verbose=verbose)
         if isinstance(callbacks, keras.callbacks.CallbackList):
             if not any(isinstance(given, Schedule) for given in callbacks.callbacks):
@@ -107,7 +139,7 @@ class QuantizedModel(keras.Model):
         """`keras.Model.predict`; callbacks may be of Keras 3."""
         return super().predict(*args, callbacks=_adapted(callbacks), **kwargs)
 
-    def _build_optimizer(self) -> None:
+    def build_optimizer(self) -> None:
         """Makes the optimizer's variables, for which TensorFlow would trace the step twice."""
         optimizer: Any = getattr(self, "optimizer", None)
         if hasattr(optimizer, "build"):
@@ -139,6 +171,10 @@ class QuantizedModel(keras.Model):
         return self.compiled_loss(
             y, y_pred, sample_weight, regularization_losses=[*self.losses, term]
         )
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _adapted(callbacks: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oaq_keras._keras import tf, tfmot
+from oaq_keras._keras import keras, tf, tfmot
 from oaq_keras.accumulator import PAIR_LIMIT_POSITIVE, limit
 from oaq_keras.accumulator_ops import (
     largest_block,
@@ -35,6 +35,7 @@ _WIDEST = 16
 _TOLD_APART = 1e-6
 
 
+@keras.saving.register_keras_serializable("oaq_keras")
 class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """int8 weights whose worst-case sums fit the accumulator, for every input.
 
@@ -109,9 +110,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
-        attribute = "depthwise_kernel" if self.kind == "depthwise" else "kernel"
         self._layer = layer.layer
-        self.kernel = getattr(layer.layer, attribute)
+        self.kernel = getattr(layer.layer, self.attribute)
         self.table.enter_sums(layer.layer.name, self.sums)
         self._schedule = self.table.schedule(layer)
         self._chosen_scale = layer.add_weight(
@@ -205,6 +205,11 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
         flat = self._flat(self.kernel)
         return self._chosen_or(self.scale(flat), flat)
+
+    @property
+    def attribute(self) -> str:
+        """What layers call the kernel."""
+        return "depthwise_kernel" if self.kind == "depthwise" else "kernel"
 
     @property
     def one_scale(self) -> bool:

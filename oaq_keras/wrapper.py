@@ -4,6 +4,8 @@
 from typing import Any
 
 from oaq_keras._keras import keras, tf, tfmot
+from oaq_keras.format_table import current_table
+from oaq_keras.shared_variables import take, variables_of
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
@@ -16,12 +18,35 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
     formats neither.
     """
 
+    def __init__(
+        self, layer: Any, quantize_config: Any, shares: str | None = None, **kwargs: Any
+    ) -> None:
+        """Wraps a layer.
+
+        Args:
+          layer: the layer.
+          quantize_config: its QuantizeConfig.
+          shares: the name of the layer whose weights it trains with, or its own where others do.
+          **kwargs: of a Keras layer.
+        """
+        super().__init__(layer, quantize_config, **kwargs)
+        self.shares = shares
+        self._table = current_table()
+
     def build(self, input_shape: Any) -> None:
         """Makes the quantizers' variables; the order of weights is that of a trainable layer."""
         trainable = bool(self.layer.trainable)
         self.trainable = True
+        if self.shares in self._table.shared and not self.layer.built:
+            take(self.layer, self._table.shared[self.shares])
         super().build(input_shape)
+        if self.shares is not None:
+            self._table.shared.setdefault(self.shares, variables_of(self.layer))
         self.trainable = trainable
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "shares": self.shares}
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -56,13 +81,15 @@ def wrappers(model: Any) -> dict[str, Any]:
     return {inner_of(layer).name: layer for layer in found}
 
 
-def wrapped(layer: Any, config: Any) -> Any:
+def wrapped(layer: Any, config: Any, shares: str | None = None) -> Any:
     """A layer in its wrapper.
 
     Args:
-      layer: unbuilt.
+      layer: the layer.
       config: its QuantizeConfig.
+      shares: as for QuantizeWrapper.
     """
     of_keras = type(layer).__module__.split(".")[0] in ("keras", "tf_keras", "oaq_keras")
-    kind = QuantizeWrapper if of_keras else tfmot.quantization.keras.QuantizeWrapperV2
-    return kind(layer, config)
+    if of_keras:
+        return QuantizeWrapper(layer, config, shares)
+    return tfmot.quantization.keras.QuantizeWrapperV2(layer, config)

@@ -63,6 +63,17 @@ def _as_stock(layer: Any) -> Any:
     return model
 
 
+class Dense(keras.layers.Layer):
+    """Holds a product that int8 TFLite has."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        self.dense = keras.layers.Dense(4)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+
 def _network(layer: Any, which: Any = keras) -> Any:
     inputs = which.Input(SHAPE)
     x = which.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
@@ -88,12 +99,27 @@ def test_codes_that_pass_through(key: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:In float")
-def test_what_is_to_stay_float() -> None:
+@pytest.mark.parametrize(
+    ("layer", "operator"), [(Wavy, "SIN"), (Dense, "FULLY_CONNECTED"), (Shuffle, "TRANSPOSE")]
+)
+def test_what_is_to_stay_float(layer: Any, operator: str) -> None:
     keras.utils.set_random_seed(1)
-    certificate, answers, expected = _answers(_network(Wavy(name="wavy")), {Wavy: "float"})
+    certificate, answers, expected = _answers(_network(layer(name="own")), {layer: "float"})
     (line,) = certificate.in_float
-    assert line == "wavy: 1 operator (SIN): custom_objects says so"
+    assert line.startswith("own: ")
+    assert line.endswith("custom_objects says so")
+    assert operator in line
+    assert len(certificate.layers) == 2
+    assert "not int8" not in str(certificate)
     assert np.abs(answers - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def test_functions_that_fail_are_named() -> None:
+    def broken(layer: Any) -> Any:
+        return layer.missing
+
+    with pytest.raises(oaq_keras.UnsupportedError, match=r"Shuffle failed on layer 'own'.*missing"):
+        oaq_keras.quantize(_network(Shuffle(name="own")), custom_objects={Shuffle: broken})
 
 
 @pytest.mark.parametrize("which", [keras, keras3], ids=["tf_keras", "keras3"])
