@@ -71,6 +71,8 @@ def convert(
         raise ValueError(f"ops is 'custom' or 'builtin', got {ops!r}.")
     if batch_size is not None and (not is_whole(batch_size) or batch_size < 1):
         raise ValueError(f"batch_size is a whole number from 1, or None, got {batch_size!r}.")
+    _weight_quantizers(model)
+    model = _on_one_device(model)
     quantizers = _weight_quantizers(model)
     _check_calibrated(model)
     _check_finite(model)
@@ -121,6 +123,15 @@ def _without_certificate(model: Any, exported: bytes, ops: str, accumulator_bits
     parsed = read_file(to_custom_ops(aligned) if ops == "custom" else aligned)
     set_metadata(parsed, POLICY_METADATA, _PAPER_NOTE.encode())
     return write_model(parsed)
+
+
+def _on_one_device(model: Any) -> Any:
+    """A copy of a model whose variables lie on several devices, which cannot be exported there."""
+    if not any(isinstance(each, tf.distribute.DistributedValues) for each in model.variables):
+        return model
+    copied = type(model).from_config(model.get_config())
+    copied.set_weights(model.get_weights())
+    return copied
 
 
 def _target(quantizers: list[WeightQuantizer]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def _stock(layer: Any, name: str, dtype: str) -> Any:
     if isinstance(inner, QuantizeInput):
         return keras.layers.Activation("linear", **named)
     if isinstance(inner, (AsImages, FromImages)):
-        *_, channels = shape = inner.output_shape[1:]
+        *_, channels = shape = layer.output_shape[1:]
         sizes = [-1 if size is None else size for size in shape[:-1]]
         return keras.layers.Reshape((*sizes, channels), **named)
     if isinstance(inner, ChannelAffine):

@@ -37,8 +37,12 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
         """Makes the quantizers' variables; the order of weights is that of a trainable layer."""
         trainable = bool(self.layer.trainable)
         self.trainable = True
-        if self.shares in self._table.shared and not self.layer.built:
-            take(self.layer, self._table.shared[self.shares])
+        if not self.layer.built:
+            if self.shares in self._table.shared:
+                take(self.layer, self._table.shared[self.shares])
+            with tf.name_scope(self.layer.name):
+                self.layer.build(input_shape)
+            self.layer.built = True
         super().build(input_shape)
         if self.shares is not None:
             self._table.shared.setdefault(self.shares, variables_of(self.layer))
@@ -46,7 +50,10 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "shares": self.shares}
+        config = super().get_config()
+        # Built by itself, before it is wrapped, it would have weights of its own.
+        layer = {key: value for key, value in config["layer"].items() if key != "build_config"}
+        return {**config, "layer": layer, "shares": self.shares}
 
     @property
     def trainable_weights(self) -> list[Any]:
