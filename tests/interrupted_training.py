@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training that is killed at a step, and goes on from its backup when it is started again.
+
+python -m tests.interrupted_training FOLDER [STEP]: writes FOLDER/model.tflite, or dies at STEP,
+counted over all epochs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import oaq_keras
+from oaq_keras._keras import keras
+
+EPOCHS, BATCHES, CLASSES = 8, 6, 4
+
+
+class _Killer(keras.callbacks.Callback):
+    """Dies as by `kill -9`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step, self.epoch = step, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.epoch * BATCHES + batch == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    oaq_keras.set_seed(1)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 3, use_bias=False)(inputs)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.5)(x))
+    x = keras.layers.DepthwiseConv2D(3, activation="relu")(x)
+    outputs = keras.layers.Dense(CLASSES)(keras.layers.GlobalAveragePooling2D()(x))
+    model = oaq_keras.quantize(keras.Model(inputs, outputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 48)), loss)
+    draw = np.random.default_rng(0)
+    images = draw.normal(size=(BATCHES * 16, 8, 8, 3)).astype(np.float32)
+    labels = draw.integers(0, CLASSES, BATCHES * 16)
+    callbacks = [keras.callbacks.BackupAndRestore(str(folder / "backup"))]
+    if len(sys.argv) > 2:
+        callbacks.append(_Killer(int(sys.argv[2])))
+    model.fit(
+        *(images, labels),
+        batch_size=16,
+        epochs=EPOCHS,
+        shuffle=False,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    (folder / "model.tflite").write_bytes(oaq_keras.convert(model))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
