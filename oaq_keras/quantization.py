@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`quantize`: a Keras model in, a tf_keras model to compile and fit out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -142,6 +143,22 @@ def quantize_graph(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> Quantiz
     Raises:
       UnsupportedError: a layer that cannot be quantized; the message names it.
     """
+    with _in_float32():
+        return _quantized(graph, scheme)
+
+
+@contextmanager
+def _in_float32() -> Iterator[None]:
+    """Layers made inside compute in float32, whatever policy is set for others."""
+    policy = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+
+
+def _quantized(graph: Graph, scheme: OverflowAwareQuantizeScheme) -> QuantizedModel:
     left = float_layers(graph)
     annotated = {node.name for node in graph} - set(left)
     prepared, configs = scheme.get_layout_transformer().prepare(graph, annotated)
