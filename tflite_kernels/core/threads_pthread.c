@@ -87,6 +87,10 @@ static void relax(void) {
 #endif
 }
 
+// Says something that others look for, before a look at what they say. An exchange, since qemu lets
+// a load go before the sequentially consistent store in front of it, which CPUs do not.
+static void say(atomic_bool* what) { atomic_exchange(what, true); }
+
 OaqThreads* oaq_threads_create(size_t count, size_t part_macs) {
   OaqThreads* threads = calloc(1, sizeof(*threads));
   if (threads == NULL) return NULL;
@@ -158,7 +162,7 @@ static void await_job(Worker* worker) {
     relax();
   }
   pthread_mutex_lock(&worker->threads->mutex);
-  atomic_store(&worker->sleeping, true);
+  say(&worker->sleeping);
   while (!has_something_to_do(worker)) {
     pthread_cond_wait(&worker->wake, &worker->threads->mutex);
   }
@@ -172,7 +176,7 @@ static void await_parts(OaqThreads* threads) {
     relax();
   }
   pthread_mutex_lock(&threads->mutex);
-  atomic_store(&threads->waiting, true);
+  say(&threads->waiting);
   while (atomic_load(&threads->pending) > 0) {
     pthread_cond_wait(&threads->finished, &threads->mutex);
   }
@@ -219,7 +223,7 @@ static void run_job(OaqThreads* threads, size_t workers, size_t parts, OaqTask t
   threads->task = task;
   threads->data = data;
   atomic_store(&threads->pending, parts);
-  atomic_store(&threads->ticket, make_ticket(workers, 0, parts));
+  atomic_exchange(&threads->ticket, make_ticket(workers, 0, parts));
   for (size_t i = 0; i < workers - 1 && i < threads->num_started; ++i) {
     Worker* worker = &threads->started[i];
     if (!atomic_load(&worker->sleeping)) continue;
