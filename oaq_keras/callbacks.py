@@ -13,7 +13,10 @@ from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.schedule import Phases, check_quantized, set_progress, was_trained
+from oaq_keras.summaries import Summaries
 from oaq_keras.trained import inflation_bits, mean_width, proven_share
+
+__all__ = ["Certificates", "Schedule", "Summaries"]
 
 _RAMP_STEPS = 50
 

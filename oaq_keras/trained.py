@@ -10,6 +10,9 @@ import numpy as np
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
 from oaq_keras.quantizers import ActivationQuantizer, FormatTable, WeightQuantizer
 
+_LEAST = 2.0**-16
+"""Of a load: that of a layer whose weights are all 0 counts as this."""
+
 
 def weight_quantizers(model: Any) -> dict[str, WeightQuantizer]:
     """Weight quantizers of a model from `quantize`, by the float layer's name, in order."""
@@ -39,6 +42,12 @@ def mean_width(model: Any) -> float:
 def proven_share(model: Any) -> float:
     """Share of the MACs, 0 to 1, in channels whose codes of this moment fit at their depth."""
     return _mean_over_macs(model, lambda each: float(np.mean(each.code_load().numpy() <= 1.0)))
+
+
+def headroom(model: Any) -> dict[str, float]:
+    """Bits by which each layer's worst case is below what its accumulator holds, by its name."""
+    loads = {name: each.code_load().numpy() for name, each in weight_quantizers(model).items()}
+    return {name: -math.log2(max(float(np.max(load)), _LEAST)) for name, load in loads.items()}
 
 
 def _mean_over_macs(model: Any, figure: Callable[[WeightQuantizer], float]) -> float:

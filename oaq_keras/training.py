@@ -12,6 +12,7 @@ from oaq_keras.distillation import Distillation
 from oaq_keras.format_table import FormatTable, format_table
 from oaq_keras.keras3_training import adapted, translated
 from oaq_keras.kernel_rounding import kernel_rounding
+from oaq_keras.metrics import Looks, of_model
 from oaq_keras.shared_variables import tie
 
 _CONFIG = "oaq_keras"
@@ -21,9 +22,9 @@ _SAID = ("answers", "float_layers", "tied")
 
 @dataclass(frozen=True)
 class _Untracked:
-    """A metric that Keras does not take for a part of the model whose weights it saves."""
+    """Metrics that Keras does not take for a part of the model whose weights it saves."""
 
-    metric: Any
+    value: Any
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
@@ -44,6 +45,7 @@ class QuantizedModel(keras.Model):
     float_layers: Mapping[str, str] = MappingProxyType({})
     tied: Mapping[str, str] = MappingProxyType({})
     _evaluates = False
+    _looking = _Untracked(())
 
     def get_config(self) -> dict[str, Any]:
         """The functional model's config, and what `quantize` said of it."""
@@ -84,7 +86,7 @@ class QuantizedModel(keras.Model):
         """Those of `keras.Model`, and in training what distillation adds to the loss."""
         if self.distillation is None or self._evaluates:
             return list(super().metrics)
-        return [*super().metrics, self._divergence.metric]
+        return [*super().metrics, self._divergence.value]
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any
@@ -94,6 +96,8 @@ class QuantizedModel(keras.Model):
         Raises:
           UnsupportedError: tf_keras has nothing like it; the message says what to give.
         """
+        given = [*of_model(metrics), *of_model(kwargs.get("weighted_metrics"))]
+        self._looking = _Untracked(given)
         if isinstance(kwargs.get("weighted_metrics"), (list, tuple, dict)):
             kwargs["weighted_metrics"] = translated(kwargs["weighted_metrics"])
         # Keras 3's: what it says of loss scaling is for optimizers that are refused here.
@@ -129,15 +133,20 @@ class QuantizedModel(keras.Model):
         listed = _adapted(callbacks)
         if not any(isinstance(callback, Schedule) for callback in listed):
             listed.insert(0, Schedule())
-        return super().fit(callbacks=listed, **kwargs)
+        return super().fit(callbacks=[*listed, *self._looks()], **kwargs)
 
     def evaluate(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`; callbacks may be of Keras 3."""
-        return super().evaluate(*args, callbacks=_adapted(callbacks), **kwargs)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [*_adapted(callbacks), *self._looks()]
+        return super().evaluate(*args, callbacks=callbacks, **kwargs)
 
     def predict(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.predict`; callbacks may be of Keras 3."""
         return super().predict(*args, callbacks=_adapted(callbacks), **kwargs)
+
+    def _looks(self) -> list[Any]:
+        return [Looks(self._looking.value)] if self._looking.value else []
 
     def build_optimizer(self) -> None:
         """Makes the optimizer's variables, for which TensorFlow would trace the step twice."""
@@ -167,7 +176,7 @@ class QuantizedModel(keras.Model):
         if self.distillation is None or self._evaluates:
             return super().compute_loss(x, y, y_pred, sample_weight)
         term = self.distillation.loss(x, y_pred, self._answers_probabilities)
-        self._divergence.metric.update_state(term)
+        self._divergence.value.update_state(term)
         return self.compiled_loss(
             y, y_pred, sample_weight, regularization_losses=[*self.losses, term]
         )

@@ -230,7 +230,11 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def code_load(self) -> Any:
         """Rho of the codes that the kernel it was built for has now, [channels]."""
-        return self._load_of(tf.round(self._flat(self.kernel) / self.current_scale()))
+        return self._load_of(self.codes())
+
+    def codes(self) -> Any:
+        """The codes of the kernel it was built for, whole numbers [products, channels]."""
+        return tf.round(self._flat(self.kernel) / self.current_scale())
 
     def _load_of(self, codes: Any) -> Any:
         return worst_case_load(
