@@ -68,6 +68,9 @@ _MODULE_OF = {
     "to_custom_ops": "rewrite",
 }
 
+_MODULES = ("callbacks", "metrics")
+"""Reached as attributes of the package before anything imported them."""
+
 __all__ = [
     "NEVER_DRAINED",
     "ActivationQuantizer",
@@ -102,6 +105,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"oaq_keras.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'oaq_keras' has no attribute {name!r}")
     value = getattr(import_module(f"oaq_keras.{_MODULE_OF[name]}"), name)
