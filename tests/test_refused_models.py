@@ -192,7 +192,7 @@ REFUSED = {
     ),
     "untied weights": (
         lambda: _on_images("LocallyConnected2D", 3, 1, name="local"),
-        "'local' is a LocallyConnected2D.*Supported",
+        "'local' is a LocallyConnected2D.*docs.models.md lists",
     ),
     "interpolation": (
         lambda: _on_images("UpSampling2D", interpolation="bicubic", name="up"),
