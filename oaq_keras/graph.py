@@ -7,7 +7,7 @@ from typing import Any
 
 from oaq_keras._keras import keras
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.shared_variables import take, variables_of
+from oaq_keras.shared_variables import take, tie, variables_of
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def build_model(graph: Graph) -> Any:
         if not node.inputs:
             tensors[node.name] = node.layer.output
             continue
-        if node.shares is not None and not node.layer.built:
-            take(node.layer, variables_of(graph[node.shares].layer))
+        leader = None if node.shares is None or node.layer.built else graph[node.shares].layer
+        if leader is not None:
+            take(node.layer, variables_of(leader))
         inputs = [tensors[name] for name in node.inputs]
         slots = {k: v.index for k, v in node.arguments.items() if isinstance(v, Slot)}
         first = [x for i, x in enumerate(inputs) if i not in slots.values()]
@@ -179,6 +180,8 @@ def build_model(graph: Graph) -> Any:
                 f"{(str(error).strip() or type(error).__name__).splitlines()[0][:200]} Build that "
                 "part of the model of layers that docs/models.md lists."
             ) from error
+        if leader is not None:
+            tie(node.layer, leader)  # the layers inside it too
         if node.weights and node.shares is None:
             node.layer.set_weights(node.weights)
     return keras.Model(

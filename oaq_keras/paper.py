@@ -42,6 +42,7 @@ class PaperWeightQuantizer(WeightQuantizer):
                 shape=(),
                 initializer=keras.initializers.Constant(0.0),
                 trainable=False,
+                aggregation=tf.VariableAggregation.MEAN,  # of what replicas see
             )
 
         self.log2_alpha, self.overflows = weight("log2_alpha"), weight("overflows")

@@ -7,6 +7,7 @@ from oaq_keras._keras import keras, tf
 from oaq_keras.channel_affine import ChannelAffine
 from oaq_keras.configs import QuantizeInput
 from oaq_keras.errors import UnsupportedError
+from oaq_keras.float_layers import InFloat
 from oaq_keras.images import AsImages, FromImages
 from oaq_keras.normalization import FreezableBatchNormalization
 from oaq_keras.shared_variables import variables_of
@@ -51,10 +52,13 @@ def strip(model: Any, dtype: str = "float32") -> Any:
     plain = keras.Model(stripped.inputs, stripped.outputs, name=model.name)
     for layer in model.layers:
         inner = inner_of(layer)
-        found = {**variables_of(inner), **variables_of(layer)}
         made = plain.get_layer(names[layer.name])
         if isinstance(layer, QuantizeInput) or not made.weights:
             continue
+        if inner is layer:  # in float, perhaps with layers inside it
+            made.set_weights(layer.get_weights())
+            continue
+        found = {**variables_of(inner), **variables_of(layer)}
         values = {name: variable.numpy() for name, variable in found.items()}
         if inner.name in quantizers:
             quantizer = quantizers[inner.name]
@@ -85,6 +89,8 @@ def _stock(layer: Any, name: str, dtype: str) -> Any:
         return keras.layers.Reshape((*sizes, channels), **named)
     if isinstance(inner, ChannelAffine):
         return keras.layers.DepthwiseConv2D(1, use_bias=inner.shift is not None, **named)
+    if isinstance(inner, InFloat):
+        inner = inner.layer
     kind = _STOCK.get(type(inner), type(inner))
     config = {key: value for key, value in inner.get_config().items() if key not in _OF_OURS}
     return kind.from_config({**config, **named})
