@@ -64,6 +64,29 @@ def test_the_rest_is_certified(which: Any, kind: str) -> None:
     assert np.abs(answers - expected).max() < 0.1 * np.abs(expected).max()
 
 
+@BOTH
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_that_are_called_twice_keep_their_weights(which: Any, kind: str) -> None:
+    which.utils.set_random_seed(1)
+    inner_in = which.Input((6, 8))
+    inner = which.Model(inner_in, LAYERS[kind](which, inner_in))
+    inputs = which.Input(STEPS)
+    x = which.layers.Conv1D(8, 1)(inputs)
+    float_model = which.Model(inputs, which.layers.Conv1D(2, 1)(inner(inner(x))))
+    x = np.random.default_rng(0).normal(size=(4, *STEPS)).astype(np.float32)
+    expected = float_model.predict(x, verbose=0)
+    model = oaq_keras.quantize(float_model)
+    assert len(model.float_layers) == 2
+    oaq_keras.calibrate(model, [x])
+    for each in (model, oaq_keras.strip(model)):
+        answers = each.predict(x, verbose=0)
+        assert np.abs(answers - expected).max() < 0.1 * np.abs(expected).max()
+    own = {
+        id(weight) for layer in model.layers if "float" in layer.name for weight in layer.weights
+    }
+    assert len(own) == len(inner.weights)
+
+
 BEHIND = {
     "ReLU": [keras.layers.ReLU()],
     "BatchNormalization, ReLU": [keras.layers.BatchNormalization(), keras.layers.ReLU(6.0)],
