@@ -26,6 +26,7 @@ from oaq_keras.version import __version__
 
 if TYPE_CHECKING:
     from oaq_keras.certification import attach_certificate, certify
+    from oaq_keras.comparison import compare
     from oaq_keras.configs import OverflowAwareQuantizeConfig
     from oaq_keras.conversion import convert
     from oaq_keras.distillation import Distillation
@@ -55,6 +56,7 @@ _MODULE_OF = {
     "attach_certificate": "certification",
     "calibrate": "post_training",
     "certify": "certification",
+    "compare": "comparison",
     "convert": "conversion",
     "freeze": "schedule",
     "load_model": "saving",
@@ -90,6 +92,7 @@ __all__ = [
     "attach_certificate",
     "calibrate",
     "certify",
+    "compare",
     "convert",
     "freeze",
     "load_model",

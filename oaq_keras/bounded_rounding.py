@@ -77,21 +77,23 @@ def inflated(
     budgets: Sequence[Budget],
     *,
     one_scale: bool = False,
+    kept: NDArray[np.bool_] | bool = True,
 ) -> Rounded:
     """Rounds to nearest at the smallest scales, from the given ones up, at which all fits.
 
-    Args, `one_scale` among them, are those of `round_bounded`.
+    Args are those of `round_bounded`.
     """
+    wanted = weights * kept
     factor = np.ones(len(weights))
     for _ in range(_PASSES):
-        codes = _nearest(weights, scale * factor)
+        codes = _nearest(wanted, scale * factor)
         excess = load(codes, budgets)
         if one_scale:
             excess = np.full_like(excess, excess.max())
         if (excess <= 1.0).all():
             break
         factor = np.where(excess > 1.0, factor * excess * _MARGIN, factor)
-    codes = _trimmed(_nearest(weights, scale * factor), budgets)
+    codes = _trimmed(_nearest(wanted, scale * factor), budgets)
     return Rounded(
         codes.astype(np.int8), scale * factor, error(weights, codes, scale * factor, moments)
     )
@@ -104,6 +106,7 @@ def round_bounded(
     budgets: Sequence[Budget],
     *,
     one_scale: bool = False,
+    kept: NDArray[np.bool_] | None = None,
 ) -> Rounded:
     """Codes within all budgets whose error is that of `inflated` at most, as a rule far less.
 
@@ -114,11 +117,13 @@ def round_bounded(
         [channels, products, products] where every channel has inputs of its own.
       budgets: of `lane_budgets`.
       one_scale: whether all channels must have the same scale.
+      kept: [channels, products], False where a code must be 0; all may be others by default.
 
     Returns:
       The best codes found; the same ones for the same arguments.
     """
-    best = inflated(weights, scale, moments, budgets, one_scale=one_scale)
+    kept = np.ones(weights.shape, np.bool_) if kept is None else kept
+    best = inflated(weights, scale, moments, budgets, one_scale=one_scale, kept=kept)
     power = np.diagonal(moments, axis1=-2, axis2=-1).reshape(-1, weights.shape[1])
     order = np.argsort(-power.mean(axis=0), kind="stable")
     feedback = _feedback(moments[..., order[:, None], order])
@@ -127,9 +132,11 @@ def round_bounded(
     for share in _SHARES_OF_FEW if weights.shape[1] <= _FEW else _SHARES:
         tried = first * share
         codes = np.zeros(weights.shape, np.int64)
-        codes[:, order] = _with_feedback(weights[:, order], tried, feedback, ordered)
+        codes[:, order] = _with_feedback(
+            weights[:, order], tried, feedback, ordered, kept[:, order]
+        )
         best = _better(best, _refitted(weights, codes, tried, moments, one_scale), one_scale)
-    codes = _descended(weights, best.codes.astype(np.int64), best.scale, moments, budgets)
+    codes = _descended(weights, best.codes.astype(np.int64), best.scale, moments, budgets, kept)
     return _better(best, _refitted(weights, codes, best.scale, moments, one_scale), one_scale)
 
 
@@ -198,7 +205,11 @@ def _feedback(moments: _FLOATS) -> _FLOATS:
 
 
 def _with_feedback(
-    weights: _FLOATS, scale: _FLOATS, feedback: _FLOATS, budgets: Sequence[Budget]
+    weights: _FLOATS,
+    scale: _FLOATS,
+    feedback: _FLOATS,
+    budgets: Sequence[Budget],
+    kept: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """Rounds product by product, spending budgets, errors made up for by later products."""
     # Products first: one at a time is taken of all channels.
@@ -213,7 +224,7 @@ def _with_feedback(
         for k in range(start, stop):
             wanted = real[k]
             shrunk = np.copysign(np.maximum(np.abs(wanted) - threshold[k], 0.0), wanted)
-            codes[k] = _spent_within(shrunk, k, budgets, left)
+            codes[k] = _spent_within(shrunk * kept[:, k], k, budgets, left)
             errors[k - start] = wanted - codes[k]
             real[k + 1 : stop] -= feedback[:, k, k + 1 : stop].T * errors[k - start]
         real[stop:] -= _shared_out(errors, feedback[:, start:stop, stop:])
@@ -226,6 +237,7 @@ def _descended(
     scale: _FLOATS,
     moments: _FLOATS,
     budgets: Sequence[Budget],
+    kept: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     """Sets one code after another to the best that its budgets have left; the error never rises."""
     gradient = np.ascontiguousarray(_times(codes - weights / scale[:, None], moments).T)
@@ -244,7 +256,7 @@ def _descended(
                 for budget, rest in zip(budgets, left, strict=True):
                     rest[budget.group[k]] += budget.cost(before)
                 best = before - near[k - start] / each[:, k, k]
-                codes[k] = _spent_within(best, k, budgets, left)
+                codes[k] = _spent_within(best * kept[:, k], k, budgets, left)
                 step = codes[k] - before
                 if step.any():
                     steps[k - start] = step

@@ -84,12 +84,15 @@ def _carry(graph: Graph, annotated: set[str]) -> set[str]:
       The names of the layers that were made.
     """
     made: set[str] = set()
-    shapes = shapes_of(graph)
-    for node in graph:
-        if node.name not in annotated or not _wants_carrier(graph, node, annotated):
-            continue
+    wanting = [
+        (node, node.inputs[0])
+        for node in graph
+        if node.name in annotated and _wants_carrier(graph, node, annotated)
+    ]
+    shapes = shapes_of(graph) if wanting else {}
+    for node, given in wanting:
         (source,) = node.inputs
-        before, behind = _carrier(graph, node.name, shapes.get(source))
+        before, behind = _carrier(graph, node.name, shapes.get(given))
         nodes = _chained(source, before)
         node.inputs = [nodes[-1].name]
         nodes = [*nodes, node, *_chained(node.name, behind)]
@@ -132,14 +135,14 @@ def _separate_clips(graph: Graph, annotated: set[str]) -> set[str]:
       The names of the layers that were made.
     """
     made: set[str] = set()
-    shapes = shapes_of(graph)
-    for node in graph:
-        if node.name not in annotated or rule_of(node.layer).output != "unite":
-            continue
+    uniting = [
+        node for node in graph if node.name in annotated and rule_of(node.layer).output == "unite"
+    ]
+    found = {node.name: _clipping_sources(graph, node, annotated) for node in uniting}
+    shapes = shapes_of(graph) if any(found.values()) else {}
+    for node in uniting:
         nodes: list[Node] = []
-        for source in dict.fromkeys(node.inputs):
-            if not _clips_by_codes(graph, source, annotated):
-                continue
+        for source in found[node.name]:
             before, behind = _carrier(graph, source, shapes.get(source))
             chain = _chained(source, [*before, *behind])
             node.inputs = [chain[-1].name if each == source else each for each in node.inputs]
@@ -148,6 +151,11 @@ def _separate_clips(graph: Graph, annotated: set[str]) -> set[str]:
             graph.substitute(node.name, [*nodes, node], node.name)
         made |= {new.name for new in nodes}
     return made
+
+
+def _clipping_sources(graph: Graph, node: Node, annotated: set[str]) -> list[str]:
+    sources = dict.fromkeys(node.inputs)
+    return [name for name in sources if _clips_by_codes(graph, name, annotated)]
 
 
 def _clips_by_codes(graph: Graph, name: str, annotated: set[str]) -> bool:

@@ -89,6 +89,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(
         commands,
+        "compare",
+        _compare,
+        "what the bound costs two files of one network, layer by layer: before and after pruning",
+    )
+    command.add_argument("before", type=Path, metavar="BEFORE", help="an int8 .tflite file")
+    command.add_argument("after", type=Path, metavar="AFTER", help="another of the same network")
+    _add_json(command)
+
+    command = _command(
+        commands,
         "verify",
         _verify,
         "check certificate and plan independently, from the codes; exit 1 if they do not agree",
@@ -279,6 +289,17 @@ def _certify(options: argparse.Namespace) -> int:
             raise OaqError(f"{options.picture} cannot be drawn: {error}") from error
     print(certificate.to_json(indent=2) if options.json else certificate)
     return OK if certificate.proven else REFUSED
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from oaq_keras.comparison import compare
+
+    found = compare(options.before, options.after)
+    if options.json:
+        _print_json(found.to_dict())
+    else:
+        print(found)
+    return OK
 
 
 def _verify(options: argparse.Namespace) -> int:

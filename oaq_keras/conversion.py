@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from typing import Any
@@ -201,11 +202,19 @@ def _to_tflite(model: Any, batch_size: int | None, input_type: Any, output_type:
             converter.inference_output_type = output_type
             return bytes(converter.convert())
     except Exception as error:
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnsupportedError(
-            f"TensorFlow's converter refused model {model.name!r}: {first_line[:300]}. Leave the "
-            "layer that it names out of the model, or report it with the model's code."
+            f"TensorFlow's converter refused model {model.name!r}: {_reason(model, error)}. Leave "
+            "that part out of the model, or report it with the model's code."
         ) from error
+
+
+def _reason(model: Any, error: Exception) -> str:
+    """What the converter said, without where in its own graph, and the layers that it spoke of."""
+    said = str(error) or type(error).__name__
+    words = said.splitlines()[0].rpartition("): ")[2][:300].rstrip(". ")
+    names = {inner_of(layer).name for layer in model.layers}
+    named = sorted(name for name in names if re.search(rf"\b{re.escape(name)}\b", said))
+    return f"{words} (layers {', '.join(named[:8])})" if named else words
 
 
 def _output_names(model: Any) -> list[str]:

@@ -20,6 +20,7 @@ from oaq_keras.float_operators import float_operators, owner, remember
 from oaq_keras.inflate import inflate_layer
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import C4, C8, CHANNEL
+from oaq_keras.tables import short_name
 
 LARGEST_INFLATION = 1.1
 """Beyond this the file's codes are not those that were trained, and inflating hides a mistake."""
@@ -60,7 +61,7 @@ def finish(
         if owner(other.name, known) is not None:
             continue
         raise UnsupportedError(
-            f"Layer {other.name!r} was exported without int8 codes: {other.reason}"
+            f"Layer {short_name(other.name)!r} was exported without int8 codes: {other.reason}"
             ". Quantize it too, or run that part of the model outside this file."
         )
     for layer in layers:
@@ -73,9 +74,10 @@ def finish(
         factor = inflate_layer(model, layer, layouts, wanted, accumulator_bits)
         if factor > LARGEST_INFLATION:
             raise CertificateError(
-                f"Layer {layer.name!r} (operator {layer.op}) exceeds {accumulator_bits} bits at "
-                f"T={wanted} by a factor of {factor:.2f} with inputs in {list(layer.input_range)}. "
-                "The file's codes or ranges are not those that were trained; nothing was exported.",
+                f"Layer {short_name(layer.name)!r} (operator {layer.op}) exceeds "
+                f"{accumulator_bits} bits at T={wanted} by a factor of {factor:.2f} with inputs in "
+                f"{list(layer.input_range)}. The file's codes or ranges are not those that were "
+                "trained; nothing was exported.",
                 [layer.name],
             )
     remember(model, known)
@@ -104,7 +106,8 @@ def _check_bias(model: Model, layer: Int8Layer) -> None:
     full = (codes == limits.max) | (codes == limits.min)
     if full.any():
         raise UnsupportedError(
-            f"Layer {layer.name!r} has {int(full.sum())} of {codes.size} biases beyond what int32 "
-            "holds at the scale of its input times that of its weights: weights or inputs are tiny "
-            "beside the bias. Scale the inputs up, or prune those channels. Nothing was exported."
+            f"Layer {short_name(layer.name)!r} has {int(full.sum())} of {codes.size} biases "
+            "beyond what int32 holds at the scale of its input times that of its weights: weights "
+            "or inputs are tiny beside the bias. Scale the inputs up, or prune those channels. "
+            "Nothing was exported."
         )

@@ -47,7 +47,8 @@ def float_layers(graph: Graph) -> dict[str, str]:
       UnsupportedError: a recurrent layer that cannot be unrolled; the message names it.
     """
     found = {node.name: reason for node in graph if (reason := float_reason(node.layer))}
-    shapes = shapes_of(graph)
+    recurrent = any(type(graph[name].layer).__name__ in _RECURRENT for name in found)
+    shapes = shapes_of(graph) if recurrent else {}
     for name in found:
         node = graph[name]
         if marked(node.layer) == FLOAT:

@@ -41,6 +41,8 @@ def foldable(model: Any) -> Iterator[None]:
     try:
         for name, quantizer in weight_quantizers(model).items():
             norm = None
+            if quantizer.preserve is not None:
+                assign(quantizer.kernel, quantizer.weights().numpy())
             if quantizer.normalization is not None:
                 norm = layers[quantizer.normalization].layer
             _silence(layers[name].layer, norm, quantizer, assign)

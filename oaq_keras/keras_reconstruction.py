@@ -22,9 +22,10 @@ from oaq_keras.lane_budgets import Budget, lane_budgets
 from oaq_keras.layouts import LAYOUTS
 from oaq_keras.patches import sample_patches
 from oaq_keras.quantizers import ActivationQuantizer, WeightQuantizer
-from oaq_keras.reconstruction import InputStatistics, reconstruct
+from oaq_keras.reconstruction import InputStatistics, mean_shift, reconstruct
 from oaq_keras.tf_keras_models import read_calls
 from oaq_keras.trained import weight_quantizers
+from oaq_keras.weight_structure import CLUSTERS, SPARSITY
 from oaq_keras.wrapper import inner_of, wrappers
 
 PATCHES = 16384
@@ -175,9 +176,17 @@ def _fit(
     ):
         statistics.add(*pair)
     weights, scale, one_scale = _weights(quantizer)
+    if quantizer.preserve == CLUSTERS:  # whose codes are nobody's to choose one by one
+        codes = quantizer.codes() * quantizer.current_scale()
+        return mean_shift(weights, codes.numpy().T.astype(np.float64), statistics)
     width = round(float(quantizer.table.width(quantizer.input_format)))
     found = reconstruct(
-        weights, scale, statistics, _budgets(quantizer, weights, width), one_scale=one_scale
+        weights,
+        scale,
+        statistics,
+        _budgets(quantizer, weights, width),
+        one_scale=one_scale,
+        kept=weights != 0 if quantizer.preserve == SPARSITY else None,
     )
     chosen = found.rounded.scale.astype(np.float32)
     quantizer.choose(found.rounded.codes.T, chosen[0] if one_scale else chosen)
@@ -197,7 +206,7 @@ def _reader(layer: Any, quantizer: WeightQuantizer, inputs: Batches) -> Reader:
 
 def _weights(quantizer: WeightQuantizer) -> tuple[Any, Any, bool]:
     """[channels, products] weights, [channels] scales, and whether these are all equal."""
-    weights = quantizer.channel_view(quantizer.kernel.numpy()).T.astype(np.float64)
+    weights = quantizer.channel_view(quantizer.weights().numpy()).T.astype(np.float64)
     scale = np.asarray(quantizer.plain_scale(), np.float64)
     return weights, np.broadcast_to(scale, (len(weights),)).copy(), scale.ndim == 0
 

@@ -6,33 +6,36 @@ model.compile("adam", loss, metrics=["accuracy", oaq_keras.metrics.ProvenShare()
 ```
 
 They are figures of weights and formats, not of batches: `fit` and `evaluate` look at the model now
-and then, so that looking takes no more than a fiftieth of the time, and at each epoch's last step.
+and then, so that looking takes no more than a fiftieth of the time, and at the end of epochs.
 """
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from oaq_keras._keras import keras, tf
-from oaq_keras.trained import headroom, inflation_bits, mean_width, proven_share
+from oaq_keras.trained import inflation_bits, least_headroom, mean_width, proven_share
 
 _PAUSE = 50.0
 """Between two looks, in times that a look takes."""
 
 
+class _Figure(Protocol):
+    """A figure of a model from `quantize`."""
+
+    def __call__(self, model: Any) -> float: ...
+
+
 class _OfModel(keras.metrics.Metric):
     """A figure of a model, as it was when somebody looked last."""
+
+    default_name: str
+    figure: _Figure
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         """Makes the metric; arguments are those of a Keras metric."""
         super().__init__(name=name or self.default_name, **kwargs)
         self.value = self.add_weight(name="value", initializer="zeros")
-
-    default_name = ""
-
-    def figure(self, model: Any) -> float:
-        """The figure of a model from `quantize`."""
-        raise NotImplementedError
 
     def look(self, model: Any) -> None:
         """Takes the figure of this moment."""
@@ -54,10 +57,7 @@ class ProvenShare(_OfModel):
     """Share of the MACs, 0 to 1, in channels whose codes fit at the depth asked for."""
 
     default_name = "proven"
-
-    def figure(self, model: Any) -> float:
-        """As `trained.proven_share`."""
-        return proven_share(model)
+    figure = staticmethod(proven_share)
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
@@ -65,10 +65,7 @@ class Headroom(_OfModel):
     """How far the layer with the least is from what the accumulator holds, in bits."""
 
     default_name = "headroom"
-
-    def figure(self, model: Any) -> float:
-        """The least of `trained.headroom`."""
-        return min(headroom(model).values())
+    figure = staticmethod(least_headroom)
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
@@ -76,10 +73,7 @@ class WeightBitsGivenUp(_OfModel):
     """Bits of weight resolution given up so that sums fit: log2 alpha, weighted by MACs."""
 
     default_name = "weight_bits_given_up"
-
-    def figure(self, model: Any) -> float:
-        """As `trained.inflation_bits`."""
-        return inflation_bits(model)
+    figure = staticmethod(inflation_bits)
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
@@ -87,10 +81,7 @@ class ActivationBits(_OfModel):
     """log2 of the activations' mean number of codes, weighted by the MACs that read them."""
 
     default_name = "activation_bits"
-
-    def figure(self, model: Any) -> float:
-        """As `trained.mean_width`."""
-        return mean_width(model)
+    figure = staticmethod(mean_width)
 
 
 def of_model(metrics: Any) -> list[Any]:
@@ -108,10 +99,18 @@ class Looks(keras.callbacks.Callback):
         self._due = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Looks where it is time to, and before an epoch's last step."""
-        del logs
-        if batch + 1 == self.params.get("steps") or time.monotonic() >= self._due:
+        """Looks where it is time to."""
+        del batch, logs
+        if time.monotonic() >= self._due:
             self._look()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Looks at what the epoch came to, for the callbacks that follow."""
+        del epoch
+        self._look()
+        for metric in self.metrics:
+            if logs is not None and metric.name in logs:
+                logs[metric.name] = float(metric.result())
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Looks once."""

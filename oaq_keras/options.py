@@ -13,8 +13,9 @@ from oaq_keras.distillation import Distillation
 from oaq_keras.formats import CODES, MIN_WIDTH
 from oaq_keras.layouts import NEVER_DRAINED
 from oaq_keras.targets import Target, target_of
+from oaq_keras.weight_structure import PRESERVED
 
-OVERRIDABLE = ("depth", "accumulator_bits", "regularization", "width")
+OVERRIDABLE = ("depth", "accumulator_bits", "regularization", "width", "preserve")
 """Options that a layer can have of its own."""
 
 
@@ -35,6 +36,8 @@ class Options:
       overrides: layer-name pattern (fnmatch) -> options of the layers that it matches, later ones
         winning; see OVERRIDABLE.
       distillation: what the float model teaches besides; None for nothing.
+      preserve: "sparsity" for weights of 0 that stay 0, "clusters" for equal weights that stay
+        equal; None for neither.
     """
 
     depth: int = 16
@@ -46,6 +49,7 @@ class Options:
     policy: str = "proven"
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     distillation: Distillation | None = None
+    preserve: str | None = None
 
     def check(self) -> None:
         """Refuses options out of range.
@@ -53,7 +57,7 @@ class Options:
         Raises:
           ValueError: the option, what was given and what is expected.
         """
-        _check_numbers(self)
+        _check_values(self)
         self.resolved_target()
         if self.policy not in POLICIES:
             raise ValueError(f"policy is 'proven' or 'paper', got {self.policy!r}.")
@@ -85,7 +89,7 @@ class Options:
                     "have. Leave it out."
                 )
             try:
-                _check_numbers(replace(self, **options))
+                _check_values(replace(self, **options))
             except ValueError as error:
                 raise ValueError(f"overrides[{pattern!r}]: {error}") from error
 
@@ -161,7 +165,7 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" or "there is none"
 
 
-def _check_numbers(options: Options) -> None:
+def _check_values(options: Options) -> None:
     for name in ("depth", "first_layer_depth"):
         value = getattr(options, name)
         if not is_whole(value) or not 1 <= value <= NEVER_DRAINED:
@@ -175,6 +179,8 @@ def _check_numbers(options: Options) -> None:
     weight = options.regularization
     if not is_real(weight) or not 0 <= weight < math.inf:
         raise ValueError(f"regularization is a number, at least 0, got {weight!r}.")
+    if options.preserve not in (None, *PRESERVED):
+        raise ValueError(f"preserve is 'sparsity', 'clusters' or None, got {options.preserve!r}.")
     width = options.width
     if width is not None and not (is_real(width) and MIN_WIDTH <= width <= CODES.width):
         raise ValueError(f"width is {MIN_WIDTH} to {CODES.width} codes or None, got {width!r}.")

@@ -36,6 +36,7 @@ def quantize(
     policy: str = "proven",
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     distillation: Distillation | None = None,
+    preserve: str | None = None,
     custom_objects: CustomObjects | None = None,
 ) -> Any:
     """Makes a model that trains with int8 formats whose sums provably fit int16 lanes.
@@ -61,9 +62,12 @@ def quantize(
       policy: "proven" bounds the worst case. "paper" is the rule of arXiv 2005.13297, which watches
         training batches for overflow; its files carry no certificate.
       overrides: options of single layers by name pattern, such as {"block_1*": {"depth": 32}};
-        `depth`, `accumulator_bits`, `regularization` and `width` can be given. Certificates are
-        made out for the smallest depth and the most bits of any layer.
+        `depth`, `accumulator_bits`, `regularization`, `width` and `preserve` can be given.
+        Certificates are made out for the smallest depth and the most bits of any layer.
       distillation: an `oaq_keras.Distillation`, for the float model's answers in the loss.
+      preserve: for a model that was pruned or clustered: "sparsity" keeps weights of 0 at 0;
+        "clusters" keeps the weights of a layer equal that are, and zeros too, where a layer has 256
+        values at most. Nothing is kept by default.
       custom_objects: layer classes of your own, or their names, and how each is quantized: "same"
         where codes pass through as they are (a dropout, a reshape), "float" where it is to stay
         float, or a function that takes the layer and returns a tf_keras model, weights included,
@@ -74,7 +78,8 @@ def quantize(
 
     Raises:
       UnsupportedError: a model or layer that cannot be quantized; the message names it.
-      ValueError: an option out of range, or overrides or custom_objects that reach no layer.
+      ValueError: an option out of range, overrides or custom_objects that reach no layer, or
+        nothing to preserve.
     """
     options = Options(
         depth,
@@ -86,6 +91,7 @@ def quantize(
         policy,
         overrides or {},
         distillation,
+        preserve,
     )
     options.check()
     custom = custom_objects or {}

@@ -91,6 +91,7 @@ def reconstruct(
     *,
     one_scale: bool = False,
     regress: bool = True,
+    kept: NDArray[np.bool_] | None = None,
 ) -> Reconstructed:
     """Codes within the budgets that answer the inputs to come as the weights answer real ones.
 
@@ -101,6 +102,7 @@ def reconstruct(
       budgets: of `lane_budgets`.
       one_scale: whether all channels must have the same scale.
       regress: whether to make up for errors of the layers before.
+      kept: [channels, products], False where codes must be 0; all may be others by default.
     """
     moments = damped(statistics.moments)
     groups, products, _ = moments.shape
@@ -113,8 +115,22 @@ def reconstruct(
     wanted = target.reshape(weights.shape)
     each = len(weights) // groups
     shared = moments[0] if groups == 1 else np.repeat(moments, each, axis=0)
-    rounded = round_bounded(wanted, scale, shared, budgets, one_scale=one_scale)
-    real = (rounded.codes * rounded.scale[:, None]).reshape(by_group.shape)
-    lost = (by_group - real) @ statistics.mean[..., None]
+    rounded = round_bounded(wanted, scale, shared, budgets, one_scale=one_scale, kept=kept)
+    real = rounded.codes * rounded.scale[:, None]
+    return Reconstructed(rounded, mean_shift(weights, real, statistics))
+
+
+def mean_shift(weights: _FLOATS, real: _FLOATS, statistics: InputStatistics) -> _FLOATS:
+    """What is left of the mean: [channels], to add to the bias.
+
+    Args:
+      weights: [channels, products], those wanted.
+      real: those that the layer has.
+      statistics: of the layer's inputs.
+    """
+    groups, products = statistics.mean.shape
+    by_group = weights.reshape(groups, -1, products)
+    lost = (by_group - real.reshape(by_group.shape)) @ statistics.mean[..., None]
     missing = by_group @ statistics.mean_off[..., None]
-    return Reconstructed(rounded, (lost + missing).reshape(-1))
+    found: _FLOATS = (lost + missing).reshape(-1)
+    return found

@@ -102,8 +102,20 @@ _ACTIVATION_NAMES = (
 )
 
 
+_TO_STRIP = {
+    "PruneLowMagnitude": "sparsity.keras.strip_pruning",
+    "ClusterWeights": "clustering.keras.strip_clustering",
+}
+"""tfmot's wrappers that train weights to be zero or equal, and what takes them off."""
+
+
 def unsupported(name: str, kind: str) -> UnsupportedError:
     """The error for a layer without a rule."""
+    if kind in _TO_STRIP:
+        return UnsupportedError(
+            f"Layer {name!r} is still being made smaller ({kind}). Finish that with "
+            f"tfmot.{_TO_STRIP[kind]}(model), then call quantize(model, preserve=...)."
+        )
     return UnsupportedError(
         f"Layer {name!r} is a {kind}, which cannot be quantized. Say what it computes by "
         f"quantize(custom_objects={{'{kind}': function}}), the function returning a tf_keras model "

@@ -23,6 +23,7 @@ from oaq_keras.quantizers import (
 )
 from oaq_keras.registry import LayerRule, OverflowAwareQuantizeRegistry, rule_of
 from oaq_keras.tf_keras_models import read_model
+from oaq_keras.weight_structure import structure_of
 
 
 class OverflowAwareQuantizeScheme(tfmot.quantization.keras.QuantizeScheme):
@@ -151,6 +152,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
         members, calls = _members(assignment), _call_numbers(graph)
         origins = {name: _origin(graph, name, assignment, prepared) for name in assignment.formats}
         widths = self._widths(assignment, origins, known)
+        structures = self._structures(graph, prepared, assignment, known)
         configs = {}
         for name in assignment.quantized:
             rule = rule_of(graph[name].layer)
@@ -169,6 +171,7 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                     reads_input=name in assignment.first,
                     normalization=_normalization(graph, name),
                     call_number=calls[name],
+                    preserve=structures[name],
                     table=table,
                 )
             if name in assignment.formats:
@@ -193,6 +196,28 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
                 rule.kernel if weights else None, weights, output
             )
         return configs
+
+    def _structures(
+        self, graph: Graph, prepared: Any, assignment: Assignment, known: set[str]
+    ) -> dict[str, str | None]:
+        """What training is to keep of each layer's weights.
+
+        Raises:
+          ValueError: something is to be preserved, and no layer has it.
+        """
+        found, asked = {}, set()
+        for name in assignment.kernels:
+            wanted = self.options.of_layer(_given(name, known)).preserve
+            kernel = getattr(prepared.get_layer(name), str(rule_of(graph[name].layer).kernel))
+            found[name] = structure_of(kernel.numpy(), wanted)
+            asked |= {wanted} - {None}
+        if asked and not any(found.values()):
+            raise ValueError(
+                f"preserve={' and '.join(sorted(map(repr, asked)))} has nothing to keep: no layer "
+                "that it reaches has weights of 0, nor 256 values at most. Prune or cluster the "
+                "float model first, or leave it out."
+            )
+        return found
 
     def _widths(
         self, assignment: Assignment, origins: Mapping[str, Mapping[str, Any]], known: set[str]

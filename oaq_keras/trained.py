@@ -50,6 +50,11 @@ def headroom(model: Any) -> dict[str, float]:
     return {name: -math.log2(max(float(np.max(load)), _LEAST)) for name, load in loads.items()}
 
 
+def least_headroom(model: Any) -> float:
+    """The least of `headroom`, in bits."""
+    return min(headroom(model).values())
+
+
 def _mean_over_macs(model: Any, figure: Callable[[WeightQuantizer], float]) -> float:
     quantizers = weight_quantizers(model).values()
     total = sum(quantizer.mac_share for quantizer in quantizers)

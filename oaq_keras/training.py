@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from oaq_keras._compat import outlives_backup
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
 from oaq_keras.distillation import Distillation
@@ -28,6 +29,7 @@ class _Untracked:
 
 
 @keras.saving.register_keras_serializable("oaq_keras")
+@outlives_backup
 class QuantizedModel(keras.Model):
     """A functional model that is compiled and fitted as any other.
 
@@ -133,7 +135,7 @@ class QuantizedModel(keras.Model):
         listed = _adapted(callbacks)
         if not any(isinstance(callback, Schedule) for callback in listed):
             listed.insert(0, Schedule())
-        return super().fit(callbacks=[*listed, *self._looks()], **kwargs)
+        return super().fit(callbacks=[*self._looks(), *listed], **kwargs)
 
     def evaluate(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`; callbacks may be of Keras 3."""

@@ -16,11 +16,13 @@ from oaq_keras.accumulator_ops import (
     takes_pairs,
     worst_case_load,
 )
+from oaq_keras.exporting import is_exporting
 from oaq_keras.fake_quant import fake_quant_weights
 from oaq_keras.format_table import FormatTable, current_table
 from oaq_keras.formats import CODES
 from oaq_keras.kernel_rounding import Sums
 from oaq_keras.transposed import phases
+from oaq_keras.weight_structure import PRESERVED, groups_of, kept
 
 _GUARD_PASSES = 3
 _TRAINING_PASSES = 1
@@ -62,6 +64,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         reads_input: bool = False,
         normalization: str | None = None,
         call_number: int = 0,
+        preserve: str | None = None,
         table: FormatTable | None = None,
     ) -> None:
         """Makes a quantizer.
@@ -81,6 +84,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
           reads_input: whether `depth` is that of layers that read the model's input.
           normalization: the BatchNormalization that the converter folds into the layer.
           call_number: which of the calls of its layer this is, where it is called more than once.
+          preserve: what training keeps of the kernel that it is built for: "sparsity" or
+            "clusters", as in `weight_structure`; None for nothing.
           table: the model's activation formats; by default those of the current scope.
 
         Raises:
@@ -90,6 +95,8 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             raise ValueError(f"kind is 'conv', 'depthwise', 'dense' or 'transpose', got {kind!r}.")
         if depth < 1:
             raise ValueError(f"depth is at least 1 product, got {depth}.")
+        if preserve not in (None, *PRESERVED):
+            raise ValueError(f"preserve is 'sparsity', 'clusters' or None, got {preserve!r}.")
         if not 8 <= accumulator_bits <= 16:
             raise ValueError(f"accumulator_bits is 8 to 16, got {accumulator_bits}.")
         self.kind = kind
@@ -103,10 +110,12 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.reads_input = reads_input
         self.normalization = normalization
         self.call_number = call_number
+        self.preserve = preserve
         self.table = table or current_table()
         self._recent: tuple[int, Any] | None = None
         self._chosen_scale: Any = None
         self._layer: Any = None
+        self._groups: Any = None
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Enters the regularization as a loss of `layer`; the scales are a function of weights."""
@@ -120,6 +129,16 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             initializer="zeros",
             trainable=False,
         )
+        if self.preserve is not None:
+            self._groups = layer.add_weight(
+                f"{name}_groups",
+                shape=self.kernel.shape,
+                initializer=keras.initializers.Constant(
+                    groups_of(self.kernel.numpy(), self.preserve)
+                ),
+                trainable=False,
+                dtype=tf.int32,
+            )
         if self.regularization and self.worth:
             layer.add_loss(self.penalty)
         return {}
@@ -128,6 +147,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     def __call__(self, inputs: Any, training: bool, weights: dict[str, Any], **kwargs: Any) -> Any:
         """Fake-quantizes a kernel; returns float32 of the same shape."""
         fast = training and self.accumulator_bits == _WIDEST
+        inputs = self._kept(inputs)
         flat = self._flat(inputs)
         first, load, width = self._plain(flat)
         if training and self.regularization * self.worth:
@@ -199,12 +219,21 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def plain_scale(self) -> Any:
         """The scales of plain int8 for the kernel it was built for, as in `current_scale`."""
-        return self._first_scale(tf.abs(self._flat(self.kernel)))
+        return self._first_scale(tf.abs(self._flat(self.weights())))
 
     def current_scale(self) -> Any:
         """The scales of the kernel it was built for; float32 [channels], or a scalar for dense."""
-        flat = self._flat(self.kernel)
+        flat = self._flat(self.weights())
         return self._chosen_or(self.scale(flat), flat)
+
+    def weights(self) -> Any:
+        """The kernel it was built for, with the structure that is kept; float32 of its shape."""
+        return self._kept(self.kernel)
+
+    def _kept(self, kernel: Any) -> Any:
+        if self._groups is None or is_exporting():
+            return kernel  # the converter would have to fold it, and `foldable` did it before
+        return kept(kernel, self._groups, str(self.preserve))
 
     @property
     def attribute(self) -> str:
@@ -234,7 +263,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def codes(self) -> Any:
         """The codes of the kernel it was built for, whole numbers [products, channels]."""
-        return tf.round(self._flat(self.kernel) / self.current_scale())
+        return tf.round(self._flat(self.weights()) / self.current_scale())
 
     def _load_of(self, codes: Any) -> Any:
         return worst_case_load(
@@ -251,7 +280,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         Args:
           width: hi - lo of the input's codes.
         """
-        flat = self._flat(self.kernel)
+        flat = self._flat(self.weights())
         load = worst_case_load(
             flat / self.plain_scale(), width, self.depth, self.accumulator_bits, self.layouts
         )
@@ -265,7 +294,7 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         """
         load = self._recent_load()
         if load is None:
-            _, load, _ = self._plain(self._flat(self.kernel))
+            _, load, _ = self._plain(self._flat(self.weights()))
         width = self.table.width(self.input_format)
         load *= tf.stop_gradient(width) / width
         excess = tf.math.log(tf.maximum(load, 1.0)) / math.log(2.0)
@@ -357,4 +386,5 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             "reads_input": self.reads_input,
             "normalization": self.normalization,
             "call_number": self.call_number,
+            "preserve": self.preserve,
         }

@@ -32,8 +32,8 @@ from results.rows import write_table
 
 KINDS = ("stock", "ours")
 PAGE = "docs/results.md"
-_RESNET8 = "models/mlperftiny_resnet8_cifar10.h5"
-_MOBILENET = "MobileNetV1-0.25, 96x96"
+RESNET8 = "models/mlperftiny_resnet8_cifar10.h5"
+MOBILENET = "MobileNetV1-0.25, 96x96"
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         "| process (MiB) | ratio | over its start (MiB) | ratio |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    models = [arguments.model] if arguments.model else [str(arguments.data / _RESNET8), _MOBILENET]
+    models = [arguments.model] if arguments.model else [str(arguments.data / RESNET8), MOBILENET]
     for model in models:
         lines += compare(model, arguments)
     print("\n".join(lines))
@@ -104,7 +104,7 @@ def parse() -> argparse.Namespace:
 def float_model(model: str) -> Any:
     """The model that both start from."""
     keras.utils.set_random_seed(1)
-    if model == _MOBILENET:
+    if model == MOBILENET:
         return keras.applications.MobileNet((96, 96, 3), 0.25, weights=None, classes=10)
     return keras.models.load_model(model, compile=False)
 

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,70 +12,67 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("tensorflow")
+pytest.importorskip("sklearn")
 
 import oaq_keras
 
 ROOT = Path(__file__).parents[1]
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def _start(kind: str, file: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.distributed_training", kind, str(file)],
+def _accuracies(file: Path, *options: str) -> list[float]:
+    """What each worker of the example says."""
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples" / "distributed.py", "--output", file, *options],
         cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
         text=True,
+        timeout=400,
+        check=False,
     )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return [float(found) for found in re.findall(r"accuracy ([\d.]+), 100.0%", run.stdout)]
 
 
-def _accuracy(process: subprocess.Popen[str]) -> float:
-    printed, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors[-3000:]
-    (found,) = re.findall(r"accuracy ([\d.]+)", printed)
-    return float(found)
+def test_several_train_as_one(tmp_path: Path) -> None:
+    """Formats and files are the workers' to the bit; accuracy is that of one device."""
+    kinds = {
+        "one": ["--strategy=one"],
+        "mirrored": ["--strategy=mirrored"],
+        "workers": ["--local_workers=2"],
+    }
+    files = {kind: tmp_path / f"{kind}.tflite" for kind in kinds}
+    found = {kind: _accuracies(files[kind], *options) for kind, options in kinds.items()}
+    assert {kind: len(each) for kind, each in found.items()} == {
+        "one": 1,
+        "mirrored": 1,
+        "workers": 2,
+    }
+    (alone,) = found["one"]
+    assert alone > 0.95
+    for each in found.values():
+        assert each == pytest.approx([alone] * len(each), abs=0.015)
+    for file in files.values():
+        assert oaq_keras.certify(file.read_bytes()).proven
+    assert files["workers"].read_bytes() == (tmp_path / "workers.1.tflite").read_bytes()
 
 
-def _is_proven(file: Path) -> bool:
-    return bool(oaq_keras.certify(file.read_bytes()).proven)
-
-
-def test_two_devices_train_as_one(tmp_path: Path) -> None:
-    accuracies = {}
-    for kind in ("one", "mirrored"):
-        accuracies[kind] = _accuracy(_start(kind, tmp_path / kind))
-        assert _is_proven(tmp_path / kind)
-    assert abs(accuracies["one"] - accuracies["mirrored"]) < 0.05
-
-
-def test_workers_come_to_the_same_file(tmp_path: Path) -> None:
-    workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-    files = [tmp_path / f"worker_{index}" for index in range(len(workers))]
-    processes = [
-        _start(
-            "workers",
-            file,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index, file in enumerate(files)
-    ]
-    try:
-        accuracies = [_accuracy(process) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert min(accuracies) > 0.9
-    assert files[0].read_bytes() == files[1].read_bytes()
-    assert _is_proven(files[0])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--strategy=workers"], "set TF_CONFIG, or use --local_workers"),
+        (["--epochs=0"], "epochs"),
+    ],
+)
+def test_misuse_says_what_to_do(tmp_path: Path, options: list[str], words: str) -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples" / "distributed.py", *options],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
+        | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert words in run.stdout + run.stderr

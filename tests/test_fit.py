@@ -16,6 +16,7 @@ import tensorflow as tf
 import oaq_keras
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Schedule
+from oaq_keras.trained import format_tables
 
 CLASSES = 3
 SHAPE = (8, 8, 3)
@@ -150,6 +151,21 @@ def test_a_second_fit_goes_on() -> None:
     second = model.fit(*_data(), epochs=6, verbose=0).history["loss"]
     assert second[-1] < first[-1]
     assert _is_proven(model)
+
+
+def test_several_steps_in_one_execution() -> None:
+    model = _model(steps_per_execution=3)
+    model.fit(*_data(), batch_size=8, epochs=6, verbose=0)
+    assert float(format_tables(model)[0].schedule().frozen) == 1.0
+    assert _is_proven(model)
+
+
+def test_a_fit_that_was_backed_up_is_no_ones_last(tmp_path: Path) -> None:
+    model = _model()
+    for folder in ("first", "second"):
+        backup = keras.callbacks.BackupAndRestore(str(tmp_path / folder))
+        model.fit(*_data(), epochs=2, callbacks=[backup], verbose=0)
+    model.fit(*_data(), verbose=0)
 
 
 def test_steps_that_run_eagerly_come_to_the_same() -> None:
