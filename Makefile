@@ -33,10 +33,10 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 	@bash _build/environment.sh $(VENV) examples,test,dev
@@ -92,6 +92,9 @@ soak-arm: arm ## the same on emulated ARM CPUs, in what `make arm-fetch` fetched
 	@$(RUN) -m tests.arm.soak --jobs $(JOBS) --seed $(or $(SEED),0) \
 	  $(if $(SECONDS)$(NETWORKS),,--seconds 60) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(NETWORKS),--networks $(NETWORKS))
+
+soak-training: $(READY) $(LIBRARY) ## trainings that are killed KILLS=10 times, at random steps, end as one that is not
+	@OAQ_KILLS=$(or $(KILLS),10) $(RUN) -m pytest -q tests/test_resuming.py
 
 # clang first: the other C tests are most likely gcc's.
 # The Python runs preload the sanitizer's library, which gcc has as a shared one.

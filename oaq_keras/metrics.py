@@ -6,7 +6,7 @@ model.compile("adam", loss, metrics=["accuracy", oaq_keras.metrics.ProvenShare()
 ```
 
 They are figures of weights and formats, not of batches: `fit` and `evaluate` look at the model now
-and then, so that looking takes no more than a fiftieth of the time, and at the end of epochs.
+and then, so that looking takes no more than a hundredth of the time, and at the end of epochs.
 """
 
 import time
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from oaq_keras._keras import keras, tf
 from oaq_keras.trained import inflation_bits, least_headroom, mean_width, proven_share
 
-_PAUSE = 50.0
+_PAUSE = 100.0
 """Between two looks, in times that a look takes."""
 
 

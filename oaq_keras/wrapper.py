@@ -4,6 +4,7 @@
 from typing import Any
 
 from oaq_keras._keras import keras, tf, tfmot
+from oaq_keras.activations import name_of
 from oaq_keras.format_table import current_table
 from oaq_keras.shared_variables import take, variables_of
 
@@ -53,6 +54,10 @@ class QuantizeWrapper(tfmot.quantization.keras.QuantizeWrapperV2):
         config = super().get_config()
         # Built by itself, before it is wrapped, it would have weights of its own.
         layer = {key: value for key, value in config["layer"].items() if key != "build_config"}
+        if isinstance(layer["config"].get("activation"), dict):
+            # By its name alone: HDF5 files have layers in an older form than their activations.
+            named = {"activation": name_of(layer["config"]["activation"])}
+            layer["config"] = {**layer["config"], **named}
         return {**config, "layer": layer, "shares": self.shares}
 
     @property

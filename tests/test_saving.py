@@ -34,7 +34,8 @@ def _joined(which: Any) -> Any:
     inputs = which.Input(SHAPE)
     parts = [which.layers.Conv2D(4, 1, activation="relu")(inputs) for _ in range(3)]
     x = which.layers.Concatenate()([parts[2], parts[0], parts[1], inputs])
-    x = which.layers.PReLU(shared_axes=[1, 2])(which.layers.Conv2D(4, 3)(x))
+    x = which.layers.PReLU(shared_axes=[1, 2])(which.layers.Conv2D(4, 3, activation="swish")(x))
+    x = which.layers.Activation("oaq_keras>hard_silu")(which.layers.Conv2D(4, 1)(x))
     x = which.layers.GlobalAveragePooling2D()(x)
     return which.Model(inputs, which.layers.Dense(3, activation="softmax", name="classes")(x))
 
