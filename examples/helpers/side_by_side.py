@@ -51,6 +51,7 @@ class Task:
       judged: what the outputs, by their names in the float model, come to, image by image.
       score: of what was judged, 0 to 100, over all images or some.
       agreement: of one image, how much two networks find the same, 0 to 1.
+      show: is given a method's name and what was judged, to save pictures, say.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Task:
     judged: Callable[[dict[str, NDArray[np.float32]]], Sequence[Any]]
     score: Callable[[Sequence[Any], Sequence[int]], float]
     agreement: Callable[[Any, Any], float]
+    show: Callable[[str, Sequence[Any]], None] = lambda method, judged: None
 
 
 def compare(task: Task, budget: Budget, folder: Path, depth: int = 16) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def compare(task: Task, budget: Budget, folder: Path, depth: int = 16) -> dict[s
     for method, content in contents.items():
         print(f"{method}: {len(task.inputs)} images ...", flush=True)
         judged[method] = list(task.judged(answers_of(content, task.inputs, task.model)))
+        task.show(method, judged[method])
     every = range(len(judged["float"]))
     certificates = {m: oaq_keras.certify(contents[m], depth=depth) for m in METHODS[1:]}
     row: dict[str, Any] = {**settings, "metric": task.metric, "images": len(every)}
