@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from oaq_keras._keras import keras
-from oaq_keras.schedule import Phases, check_quantized, set_progress, was_trained
+from oaq_keras.schedule import Phases, check_quantized, resumed, set_progress, was_trained
 from oaq_keras.summaries import Summaries
 from oaq_keras.trained import inflation_bits, mean_width, proven_share
 
@@ -52,7 +52,7 @@ class Schedule(keras.callbacks.Callback):
         self.phases = Phases(learn_widths, freeze, ramp, freeze_statistics)
         self._epoch = self._seen = 0
         self._steps: int | None = None
-        self._warm = False
+        self._warm = self._begun = False
         self._last: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -60,7 +60,7 @@ class Schedule(keras.callbacks.Callback):
         del logs
         self._steps = self.params.get("steps")
         self._warm = was_trained(self.model)
-        self._last = None
+        self._last, self._begun = None, False
         if self._steps is None and self._epochs() == 1:
             warnings.warn(
                 "fit() cannot know how many steps its data has, so formats will not be frozen. "
@@ -69,15 +69,15 @@ class Schedule(keras.callbacks.Callback):
             )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Learns from the first epoch's number where training starts."""
+        """Counts."""
         del logs
-        if self._last is None and epoch > 0:
-            self._warm = False
         self._epoch, self._seen = epoch, 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Moves the model's state where a phase begins."""
         del logs
+        if not self._begun:
+            self._begin(batch)
         progress = self._progress(batch)
         phases = self.phases
         ramp = round(_RAMP_STEPS * phases.ramp_at(progress))
@@ -99,6 +99,13 @@ class Schedule(keras.callbacks.Callback):
             self._steps = max(self._seen, 1)
         self._move((epoch + 1) / self._epochs())
 
+    def _begin(self, batch: int) -> None:
+        """Goes on as the training began whose first steps were made by another `fit`."""
+        self._begun = True
+        if self._epoch or batch:
+            self._warm, steps = resumed(self.model)
+            self._steps = self._steps or steps
+
     def _epochs(self) -> int:
         return max(int(self.params.get("epochs") or 1), 1)
 
@@ -109,7 +116,7 @@ class Schedule(keras.callbacks.Callback):
         return (self._epoch + min(batch / self._steps, 1.0)) / self._epochs()
 
     def _move(self, progress: float) -> None:
-        if set_progress(self.model, progress, self.phases, self._warm):
+        if set_progress(self.model, progress, self.phases, self._warm, self._steps or 0):
             # Traced with batch statistics, or with moving ones: make the step anew.
             self.model.make_train_function(force=True)
 

@@ -16,8 +16,8 @@ from oaq_keras.kernel_rounding import Sums
 CALIBRATION_STEPS = 8
 """Training steps whose activations set the first clip of every format."""
 
-_WIDTH, _FROZEN, _RAMP, _PROGRESS = range(4)
-_FIRST_STATE = (1.0, 0.0, 1.0, 0.0)
+_WIDTH, _FROZEN, _RAMP, _PROGRESS, _WARM, _STEPS = range(6)
+_FIRST_STATE = (1.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class ScheduleState:
@@ -27,7 +27,7 @@ class ScheduleState:
     """
 
     def __init__(self, variable: Any) -> None:
-        """Reads and writes a float32 variable of shape [4]."""
+        """Reads and writes a float32 variable of shape [6]."""
         self.variable = variable
 
     @property
@@ -50,9 +50,28 @@ class ScheduleState:
         """The share of the schedule that is done, 0 to 1; 0 where none was followed."""
         return self.variable[_PROGRESS]
 
-    def assign(self, learns_width: bool, frozen: bool, ramp: float, progress: float) -> None:
+    @property
+    def warm(self) -> Any:
+        """1.0 where the training began with formats of an earlier one."""
+        return self.variable[_WARM]
+
+    @property
+    def steps(self) -> Any:
+        """Steps of an epoch; 0 where nobody knows."""
+        return self.variable[_STEPS]
+
+    def assign(
+        self,
+        learns_width: bool,
+        frozen: bool,
+        ramp: float,
+        progress: float,
+        warm: bool = False,
+        steps: int = 0,
+    ) -> None:
         """Sets all of it."""
-        self.variable.assign([float(learns_width), float(frozen), ramp, progress])
+        flags = float(learns_width), float(frozen)
+        self.variable.assign([*flags, ramp, progress, float(warm), float(steps)])
 
 
 class FormatTable:

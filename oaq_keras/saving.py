@@ -3,7 +3,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from oaq_keras._keras import keras, tf
@@ -45,14 +44,16 @@ def load_model(
       ModelFileError: Keras cannot read it; the message says why.
       UnsupportedError: it holds another model than one from `quantize`.
     """
-    given = Path(path)
-    if not given.exists():
+    given = os.fspath(path)  # perhaps of another file system, such as "gs://..."
+    if not tf.io.gfile.exists(given):
         raise FileNotFoundError(f"There is no {given}. Save a model there by model.save(path).")
     try:
         # HDF5 files call classes by their bare names.
         known = {kind.__name__: kind for kind in _CLASSES} | dict(custom_objects or {})
         with keras.saving.custom_object_scope(known):
             model = keras.models.load_model(given, compile=compile)
+            if isinstance(model, QuantizedModel) and tf.io.gfile.isdir(given):
+                _complete(model, given)
     except UnsupportedError:
         raise
     except Exception as error:  # whatever Keras makes of a file that is none
@@ -66,13 +67,17 @@ def load_model(
             f"{given} holds a model that is not quantized ({type(model).__name__}). Load it with "
             "keras.models.load_model, and pass it to quantize()."
         )
-    if given.is_dir() and getattr(model, "optimizer", None) is not None:
-        _restore_optimizer(model, given)
     return model
 
 
-def _restore_optimizer(model: Any, folder: Path) -> None:
-    """Reads what Keras leaves out of a SavedModel: the optimizer's variables beside its step."""
+def _complete(model: Any, folder: str) -> None:
+    """Does what Keras leaves out of a SavedModel: frozen layers, the optimizer's variables."""
+    for name in model.frozen_when_saved:
+        model.get_layer(name).trainable = False
+    if getattr(model, "optimizer", None) is None:
+        return
+    if model.frozen_when_saved:  # it was compiled with all layers trained
+        model.compile_from_config(model.get_compile_config())
     model.build_optimizer()
     saved = tf.train.Checkpoint(optimizer=model.optimizer)
-    saved.restore(str(folder / "variables" / "variables")).expect_partial()
+    saved.restore(f"{folder.rstrip('/')}/variables/variables").expect_partial()

@@ -54,7 +54,11 @@ class Phases:
 
 
 def set_progress(
-    model: Any, progress: float, phases: Phases | None = None, warm: bool = False
+    model: Any,
+    progress: float,
+    phases: Phases | None = None,
+    warm: bool = False,
+    steps: int = 0,
 ) -> bool:
     """Moves a model to where it is at a share of its training.
 
@@ -63,6 +67,7 @@ def set_progress(
       progress: 0 to 1.
       phases: when what is learnt.
       warm: widths were trained before, so they learn from the start.
+      steps: of an epoch, for who goes on with this training; 0 where nobody knows.
 
     Returns:
       Whether BatchNormalization was frozen or thawed: a training step that was traced before must
@@ -81,7 +86,12 @@ def set_progress(
         before = state.variable.numpy()
         changed |= table.statistics_frozen != still
         state.assign(
-            learns and not frozen, frozen, 1.0 if warm else phases.ramp_at(progress), progress
+            learns and not frozen,
+            frozen,
+            1.0 if warm else phases.ramp_at(progress),
+            progress,
+            warm,
+            steps,
         )
         if (before[:2] != state.variable.numpy()[:2]).any():
             table.hold()
@@ -118,6 +128,16 @@ def thaw(model: Any) -> None:
 def was_trained(model: Any) -> bool:
     """Whether a schedule came to an end on this model, or to where widths learn."""
     return all(float(table.schedule().progress) > 0.0 for table in _tables(model))
+
+
+def resumed(model: Any) -> tuple[bool, int | None]:
+    """How a training that goes on began: whether with formats of an earlier one, and its steps.
+
+    Returns:
+      Whether it was warm, and the steps of an epoch, None where nobody knows.
+    """
+    states = [table.schedule() for table in _tables(model)]
+    return all(float(each.warm) > 0.0 for each in states), int(states[0].steps) or None
 
 
 def check_quantized(model: Any) -> None:

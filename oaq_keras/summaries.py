@@ -2,7 +2,6 @@
 """What TensorBoard shows of an overflow aware training."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class Summaries(keras.callbacks.Callback):
         if not is_whole(every) or every < 1:
             raise ValueError(f"every is a number of epochs, 1 or more, got {every!r}.")
         self.every = every
-        self._folder = Path(log_dir) / "overflow"
+        self._folder = f"{os.fspath(log_dir).rstrip('/')}/overflow"  # perhaps "gs://..."
         self._writer: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -58,7 +57,7 @@ class Summaries(keras.callbacks.Callback):
         """
         del logs
         check_quantized(self.model)
-        self._writer = tf.summary.create_file_writer(str(self._folder))
+        self._writer = tf.summary.create_file_writer(self._folder)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes what the model is like by now."""

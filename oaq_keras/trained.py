@@ -47,7 +47,7 @@ def proven_share(model: Any) -> float:
 def headroom(model: Any) -> dict[str, float]:
     """Bits by which each layer's worst case is below what its accumulator holds, by its name."""
     loads = {name: each.code_load().numpy() for name, each in weight_quantizers(model).items()}
-    return {name: -math.log2(max(float(np.max(load)), _LEAST)) for name, load in loads.items()}
+    return {name: 0.0 - math.log2(max(float(np.max(load)), _LEAST)) for name, load in loads.items()}
 
 
 def least_headroom(model: Any) -> float:

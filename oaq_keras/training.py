@@ -18,6 +18,7 @@ from oaq_keras.shared_variables import tie
 
 _CONFIG = "oaq_keras"
 _SAID = ("answers", "float_layers", "tied")
+_FROZEN = "frozen"
 """What `quantize` says of a model, and its config holds under _CONFIG."""
 
 
@@ -40,19 +41,22 @@ class QuantizedModel(keras.Model):
       answers: what the given model called its outputs.
       float_layers: layers that are left in float, and why.
       tied: layers without a wrapper that train with another's weights, and that one.
+      frozen_when_saved: layers that were frozen when the config was made that this came from.
     """
 
     distillation: Distillation | None = None
     answers: list[str] | None = None
     float_layers: Mapping[str, str] = MappingProxyType({})
     tied: Mapping[str, str] = MappingProxyType({})
+    frozen_when_saved: tuple[str, ...] = ()
     _evaluates = False
     _looking = _Untracked(())
 
     def get_config(self) -> dict[str, Any]:
         """The functional model's config, and what `quantize` said of it."""
-        said = {name: getattr(self, name) for name in _SAID}
-        return {**super().get_config(), _CONFIG: {k: _plain(v) for k, v in said.items()}}
+        said = {name: _plain(getattr(self, name)) for name in _SAID}
+        said[_FROZEN] = [layer.name for layer in self.layers if not layer.trainable]
+        return {**super().get_config(), _CONFIG: said}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "QuantizedModel":
@@ -63,6 +67,7 @@ class QuantizedModel(keras.Model):
             model: QuantizedModel = super().from_config(config, custom_objects)
         for name in _SAID:
             setattr(model, name, said[name])
+        model.frozen_when_saved = tuple(said[_FROZEN])
         for name, leader in model.tied.items():
             tie(model.get_layer(name), model.get_layer(leader))
         return model

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training that is killed at a step, and goes on from its backup when it is started again.
 
-python -m tests.interrupted_training FOLDER [STEP]: writes FOLDER/model.tflite, or dies at STEP,
-counted over all epochs.
+python -m tests.interrupted_training KIND FOLDER [STEP]: writes FOLDER/model.tflite, or dies at
+STEP, counted over all epochs. KIND is "cold", "warm" for a model that was trained before, or
+"unknown" for data that do not say how many they are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 import oaq_keras
 from oaq_keras._keras import keras
@@ -37,7 +39,7 @@ class _Killer(keras.callbacks.Callback):
 
 
 def main() -> int:
-    folder = Path(sys.argv[1])
+    kind, folder = sys.argv[1], Path(sys.argv[2])
     oaq_keras.set_seed(1)
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(8, 3, use_bias=False)(inputs)
@@ -50,17 +52,15 @@ def main() -> int:
     draw = np.random.default_rng(0)
     images = draw.normal(size=(BATCHES * 16, 8, 8, 3)).astype(np.float32)
     labels = draw.integers(0, CLASSES, BATCHES * 16)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+    if kind == "warm":
+        model.fit(data, epochs=3, verbose=0)
+    if kind == "unknown":
+        data = data.filter(lambda images, labels: True)
     callbacks = [keras.callbacks.BackupAndRestore(str(folder / "backup"))]
-    if len(sys.argv) > 2:
-        callbacks.append(_Killer(int(sys.argv[2])))
-    model.fit(
-        *(images, labels),
-        batch_size=16,
-        epochs=EPOCHS,
-        shuffle=False,
-        callbacks=callbacks,
-        verbose=0,
-    )
+    if len(sys.argv) > 3:
+        callbacks.append(_Killer(int(sys.argv[3])))
+    model.fit(data, epochs=EPOCHS, callbacks=callbacks, verbose=0)
     (folder / "model.tflite").write_bytes(oaq_keras.convert(model))
     return 0
 

@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("OAQ_KILLS", "2"))
 
 
-def _run(folder: Path, *step: int) -> int:
+def _run(kind: str, folder: Path, *step: int) -> int:
     folder.mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-m", "tests.interrupted_training", folder, *map(str, step)],
+        [sys.executable, "-m", "tests.interrupted_training", kind, folder, *map(str, step)],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.DEVNULL,
@@ -31,12 +31,13 @@ def _run(folder: Path, *step: int) -> int:
     ).returncode
 
 
-def test_killed_trainings_end_alike(tmp_path: Path) -> None:
-    assert _run(tmp_path / "whole") == 0
+@pytest.mark.parametrize("kind", ["cold", "warm", "unknown"])
+def test_killed_trainings_end_alike(kind: str, tmp_path: Path) -> None:
+    assert _run(kind, tmp_path / "whole") == 0
     # In the phases that learn widths and that have frozen them, and before the first backup.
     steps = np.random.default_rng(1).integers(0, EPOCHS * BATCHES, KILLS)
     for step in sorted(map(int, steps)):
-        assert _run(tmp_path / "killed", step) == -signal.SIGKILL
-    assert _run(tmp_path / "killed") == 0
+        assert _run(kind, tmp_path / "killed", step) == -signal.SIGKILL
+    assert _run(kind, tmp_path / "killed") == 0
     whole, killed = (tmp_path / name / "model.tflite" for name in ("whole", "killed"))
     assert killed.read_bytes() == whole.read_bytes()

@@ -96,6 +96,32 @@ def _are_equal(loaded: Any, model: Any, inputs: list[np.ndarray]) -> None:
     assert oaq_keras.convert(loaded) == oaq_keras.convert(model)
 
 
+@pytest.mark.parametrize("file", ["model.keras", "model.h5", "model"])
+def test_frozen_layers_stay_frozen(file: str, tmp_path: Path) -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(1)
+    float_model = _joined(keras)
+    for layer in float_model.layers[:4]:
+        layer.trainable = False
+    model = oaq_keras.quantize(float_model)
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    inputs = inputs_of(float_model)
+    _fit(model, inputs, epochs=5)
+    model.save(tmp_path / file)
+    loaded = oaq_keras.load_model(tmp_path / file)
+    assert [w.name for w in loaded.trainable_weights] == [w.name for w in model.trainable_weights]
+    for each in (model, loaded):
+        _fit(each, inputs, epochs=10, done=5)
+    _are_equal(loaded, model, inputs)
+
+
+def test_other_file_systems_are_read() -> None:
+    model, inputs = _made("joined")
+    _fit(model, inputs, epochs=3)
+    model.save("ram://oaq/model.keras")
+    _are_equal(oaq_keras.load_model("ram://oaq/model.keras"), model, inputs)
+
+
 def test_keras_loads_them_too(tmp_path: Path) -> None:
     model, inputs = _made("joined")
     _fit(model, inputs, epochs=3)
