@@ -14,7 +14,7 @@ from typing import Any
 from oaq_keras._keras import keras
 from oaq_keras.schedule import Phases, check_quantized, resumed, set_progress, was_trained
 from oaq_keras.summaries import Summaries
-from oaq_keras.trained import inflation_bits, mean_width, proven_share
+from oaq_keras.trained import figures
 
 __all__ = ["Certificates", "Schedule", "Summaries"]
 
@@ -155,6 +155,6 @@ class Certificates(keras.callbacks.Callback):
         """Writes into the logs, which later callbacks see too."""
         if logs is None or (epoch + 1) % self.every:
             return
-        logs["proven"] = proven_share(self.model)
-        logs["weight_bits_given_up"] = inflation_bits(self.model)
-        logs["activation_bits"] = mean_width(self.model)
+        proven, _, given_up, bits = (float(each) for each in figures(self.model))
+        logs["proven"], logs["weight_bits_given_up"] = proven, given_up
+        logs["activation_bits"] = bits

@@ -11,15 +11,14 @@ from oaq_keras._keras import keras, tf
 from oaq_keras.argument_checks import is_whole
 from oaq_keras.schedule import check_quantized
 from oaq_keras.trained import (
+    figures,
     format_tables,
-    headroom,
-    inflation_bits,
-    mean_width,
-    proven_share,
+    headroom_of,
     weight_quantizers,
 )
 
 _BINS = 32
+_WHOLE = ("proven", "headroom", "weight_bits_given_up", "activation_bits")
 
 
 class Summaries(keras.callbacks.Callback):
@@ -30,7 +29,8 @@ class Summaries(keras.callbacks.Callback):
     ```
 
     TensorBoard groups them by what stands in front of the slash: `overflow/proven`,
-    `overflow/weight_bits_given_up` and `overflow/activation_bits` of the whole model, then
+    `overflow/headroom` (the least), `overflow/weight_bits_given_up` and
+    `overflow/activation_bits` of the whole model, then
     `headroom/LAYER` in bits, `width/FORMAT` in codes, and as histograms over a layer's channels
     `load/LAYER`, the share of the accumulator that the worst case takes, and `codes/LAYER`, the
     weights as integers.
@@ -58,24 +58,30 @@ class Summaries(keras.callbacks.Callback):
         del logs
         check_quantized(self.model)
         self._writer = tf.summary.create_file_writer(self._folder)
+        self._look = tf.function(self._figures, autograph=False)
+
+    def _figures(self) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Of the whole model, then loads and codes of each layer's channels."""
+        quantizers = weight_quantizers(self.model)
+        loads = {name: each.code_load() for name, each in quantizers.items()}
+        return figures(self.model), loads, {name: q.codes() for name, q in quantizers.items()}
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Writes what the model is like by now."""
         del logs
         if (epoch + 1) % self.every:
             return
+        whole, loads, codes = self._look()
         with self._writer.as_default(step=epoch):
-            _write_scalar("overflow/proven", proven_share(self.model))
-            _write_scalar("overflow/weight_bits_given_up", inflation_bits(self.model))
-            _write_scalar("overflow/activation_bits", mean_width(self.model))
-            for name, bits in headroom(self.model).items():
-                _write_scalar(f"headroom/{name}", bits)
+            for name, value in zip(_WHOLE, whole.numpy(), strict=True):
+                _write_scalar(f"overflow/{name}", value)
+            for name, load in loads.items():
+                _write_scalar(f"headroom/{name}", headroom_of(load.numpy()))
+                _write_histogram(f"load/{name}", load.numpy())
+                _write_histogram(f"codes/{name}", codes[name].numpy())
             for table in format_tables(self.model):
                 for name in dict(table.items()):
                     _write_scalar(f"width/{name}", float(table.width(name)))
-            for name, quantizer in weight_quantizers(self.model).items():
-                _write_histogram(f"load/{name}", quantizer.code_load().numpy())
-                _write_histogram(f"codes/{name}", quantizer.codes().numpy())
 
     def on_train_end(self, logs: Any = None) -> None:
         """Closes the log."""

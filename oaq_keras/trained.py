@@ -2,11 +2,12 @@
 """What a quantized model holds: its weight quantizers and its activation formats."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from oaq_keras._keras import tf
 from oaq_keras.configs import OverflowAwareQuantizeConfig, QuantizeInput
 from oaq_keras.quantizers import ActivationQuantizer, FormatTable, WeightQuantizer
 
@@ -24,43 +25,64 @@ def weight_quantizers(model: Any) -> dict[str, WeightQuantizer]:
     return found
 
 
+def figures(model: Any) -> Any:
+    """Figures of a model by its weights and formats, for graphs and eagerly.
+
+    Returns:
+      float32 [4]: `proven_share`, `least_headroom`, `inflation_bits` and `mean_width`.
+    """
+    quantizers = weight_quantizers(model).values()
+    shares = tf.constant([quantizer.mac_share for quantizer in quantizers], tf.float32)
+    loads = [quantizer.code_load() for quantizer in quantizers]
+    proven = [tf.reduce_mean(tf.cast(load <= 1.0, tf.float32)) for load in loads]
+    bits = [tf.reduce_mean(_log2(quantizer.inflation())) for quantizer in quantizers]
+    codes = [_log2(each.table.width(each.input_format) + 1.0) for each in quantizers]
+    largest = tf.reduce_max([tf.reduce_max(load) for load in loads])
+
+    def mean(values: list[Any]) -> Any:
+        total = tf.reduce_sum(shares * tf.stack(values))
+        return tf.math.divide_no_nan(total, tf.reduce_sum(shares))
+
+    least = 0.0 - _log2(tf.maximum(largest, _LEAST))
+    return tf.stack([mean(proven), least, mean(bits), mean(codes)])
+
+
+def _log2(x: Any) -> Any:
+    return tf.math.log(x) / math.log(2.0)
+
+
 def inflation_bits(model: Any) -> float:
     """Bits of weight resolution given up so that sums fit: log2 alpha, weighted by MACs.
 
     0 where every layer's plain int8 codes fit already; what overflow regularization shrinks.
     """
-    return _mean_over_macs(model, lambda each: float(np.mean(np.log2(each.inflation().numpy()))))
+    return float(figures(model)[2])
 
 
 def mean_width(model: Any) -> float:
     """Bits of the activations that are read, log2 of hi - lo + 1, weighted by MACs."""
-    return _mean_over_macs(
-        model, lambda each: math.log2(float(each.table.width(each.input_format)) + 1)
-    )
+    return float(figures(model)[3])
 
 
 def proven_share(model: Any) -> float:
     """Share of the MACs, 0 to 1, in channels whose codes of this moment fit at their depth."""
-    return _mean_over_macs(model, lambda each: float(np.mean(each.code_load().numpy() <= 1.0)))
-
-
-def headroom(model: Any) -> dict[str, float]:
-    """Bits by which each layer's worst case is below what its accumulator holds, by its name."""
-    loads = {name: each.code_load().numpy() for name, each in weight_quantizers(model).items()}
-    return {name: 0.0 - math.log2(max(float(np.max(load)), _LEAST)) for name, load in loads.items()}
+    return float(figures(model)[0])
 
 
 def least_headroom(model: Any) -> float:
     """The least of `headroom`, in bits."""
-    return min(headroom(model).values())
+    return float(figures(model)[1])
 
 
-def _mean_over_macs(model: Any, figure: Callable[[WeightQuantizer], float]) -> float:
-    quantizers = weight_quantizers(model).values()
-    total = sum(quantizer.mac_share for quantizer in quantizers)
-    if not total:
-        return 0.0
-    return sum(quantizer.mac_share * figure(quantizer) for quantizer in quantizers) / total
+def headroom(model: Any) -> dict[str, float]:
+    """Bits by which each layer's worst case is below what its accumulator holds, by its name."""
+    quantizers = weight_quantizers(model)
+    return {name: headroom_of(each.code_load().numpy()) for name, each in quantizers.items()}
+
+
+def headroom_of(load: NDArray[np.float32]) -> float:
+    """Bits between the largest load of some channels and what the accumulator holds."""
+    return 0.0 - math.log2(max(float(np.max(load)), _LEAST))
 
 
 def format_tables(model: Any) -> list[FormatTable]:

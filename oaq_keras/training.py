@@ -13,7 +13,7 @@ from oaq_keras.distillation import Distillation
 from oaq_keras.format_table import FormatTable, format_table
 from oaq_keras.keras3_training import adapted, translated
 from oaq_keras.kernel_rounding import kernel_rounding
-from oaq_keras.metrics import Looks, of_model
+from oaq_keras.metrics import Looks, Watch
 from oaq_keras.shared_variables import tie
 
 _CONFIG = "oaq_keras"
@@ -50,7 +50,7 @@ class QuantizedModel(keras.Model):
     tied: Mapping[str, str] = MappingProxyType({})
     frozen_when_saved: tuple[str, ...] = ()
     _evaluates = False
-    _looking = _Untracked(())
+    _looking = _Untracked(Watch(()))
 
     def get_config(self) -> dict[str, Any]:
         """The functional model's config, and what `quantize` said of it."""
@@ -103,8 +103,7 @@ class QuantizedModel(keras.Model):
         Raises:
           UnsupportedError: tf_keras has nothing like it; the message says what to give.
         """
-        given = [*of_model(metrics), *of_model(kwargs.get("weighted_metrics"))]
-        self._looking = _Untracked(given)
+        self._looking = _Untracked(Watch([metrics, kwargs.get("weighted_metrics")]))
         if isinstance(kwargs.get("weighted_metrics"), (list, tuple, dict)):
             kwargs["weighted_metrics"] = translated(kwargs["weighted_metrics"])
         # Keras 3's: what it says of loss scaling is for optimizers that are refused here.
@@ -153,7 +152,8 @@ class QuantizedModel(keras.Model):
         return super().predict(*args, callbacks=_adapted(callbacks), **kwargs)
 
     def _looks(self) -> list[Any]:
-        return [Looks(self._looking.value)] if self._looking.value else []
+        watch = self._looking.value
+        return [Looks(watch)] if watch.metrics else []
 
     def build_optimizer(self) -> None:
         """Makes the optimizer's variables, for which TensorFlow would trace the step twice."""

@@ -14,22 +14,31 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 import oaq_keras
-from oaq_keras import trained
+from oaq_keras import metrics, trained
 from oaq_keras._keras import keras
 from oaq_keras.callbacks import Summaries
-from oaq_keras.metrics import ActivationBits, Headroom, Looks, ProvenShare, WeightBitsGivenUp
+from oaq_keras.metrics import (
+    ActivationBits,
+    Headroom,
+    Looks,
+    ProvenShare,
+    Watch,
+    WeightBitsGivenUp,
+    Width,
+    widths,
+)
 
 CLASSES = 3
 SHAPE = (8, 8, 3)
 
 
-def _model(*metrics: Any) -> Any:
+def _model(*given: Any) -> Any:
     keras.utils.set_random_seed(1)
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(8, 3, activation="relu", name="conv")(inputs)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = oaq_keras.quantize(keras.Model(inputs, keras.layers.Dense(CLASSES, name="classes")(x)))
-    model.compile("adam", "mse", metrics=list(metrics))
+    model.compile("adam", "mse", metrics=list(given))
     return model
 
 
@@ -62,17 +71,51 @@ def test_looking_takes_little_of_the_time(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     looked = []
 
-    class Slow(ProvenShare):
-        def look(self, model: Any) -> None:
+    class Slow(Watch):
+        def __call__(self, model: Any) -> None:
             looked.append(now[0])
             now[0] += 0.1
 
-    looks = Looks([Slow()])
+    looks = Looks(Slow(()))
     for batch in range(3000):
         looks.on_train_batch_begin(batch)
         now[0] += 0.01
     assert len(looked) > 1
     assert 0.1 * len(looked) < 0.01 * now[0] + 0.2
+
+
+def test_what_is_looked_at_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = []
+
+    def counted(model: Any) -> Any:
+        traced.append(model)
+        return trained.figures(model)
+
+    monkeypatch.setattr(metrics, "figures", counted)
+    model = _model(ProvenShare(), Headroom())
+    model.fit(*_data(), epochs=3, validation_data=_data(16), verbose=0)
+    model.evaluate(*_data(), verbose=0)
+    assert len(traced) == 1
+
+
+def test_nothing_is_said_of_them_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    model = _model(ProvenShare(), Headroom())
+    model.fit(*_data(), verbose=0)
+    assert "AutoGraph" not in capfd.readouterr().err
+
+
+def test_widths_layer_by_layer(tmp_path: Path) -> None:
+    model = _model()
+    model.compile("adam", "mse", metrics=widths(model))
+    history = model.fit(*_data(), epochs=2, verbose=0).history
+    (table,) = trained.format_tables(model)
+    assert history["width_conv"][-1] == pytest.approx(float(table.width("conv")))
+    model.save(tmp_path / "model.keras")
+    loaded = oaq_keras.load_model(tmp_path / "model.keras")
+    assert "width_conv" in loaded.evaluate(*_data(), return_dict=True, verbose=0)
+    model.compile("adam", "mse", metrics=[Width("none")])
+    with pytest.raises(oaq_keras.UnsupportedError, match=r"Width\('none'\): .* conv"):
+        model.fit(*_data(), verbose=0)
 
 
 class _Logged(keras.callbacks.Callback):
