@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ flags.DEFINE_integer("seed", 1, "seed of everything random")
 def main(_: Any) -> None:
     """Trains, converts, and says what came of it."""
     if FLAGS.local_workers:
+        if FLAGS.strategy not in ("one", "workers"):
+            raise app.UsageError(
+                f"--local_workers starts workers, not --strategy {FLAGS.strategy}."
+            )
         start_workers(FLAGS.local_workers)
         return
     strategy = strategy_of(FLAGS.strategy)  # before TensorFlow does anything else
@@ -77,6 +82,8 @@ def strategy_of(kind: str) -> Any:
         tf.config.set_logical_device_configuration(cpu, halves)
         return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     if kind == "tpu":
+        if not FLAGS.tpu:
+            raise app.UsageError("--strategy tpu: give the TPU's name or address by --tpu.")
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=FLAGS.tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
@@ -140,7 +147,12 @@ def start_workers(count: int) -> None:
         environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
         running.append(subprocess.Popen(command, env=environment))
     try:
-        failed = [index for index, worker in enumerate(running) if worker.wait()]
+        # Where one fails the others would wait for it.
+        while any(worker.poll() is None for worker in running):
+            if any(worker.poll() for worker in running):
+                break
+            time.sleep(0.1)
+        failed = [index for index, worker in enumerate(running) if worker.poll()]
     finally:
         for worker in running:
             worker.kill()

@@ -213,7 +213,10 @@ class ActivationQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def _observe(self, inputs: Any, weights: dict[str, Any]) -> Any:
         """Updates what is not trained by gradients; returns inputs, ordered after the update."""
-        seen = self._own(weights["calibrated"])
+        # Not before there are inputs: behind the last batch of data of unknown length Keras runs a
+        # step that fails, and what does not wait for its batch would be counted.
+        with tf.control_dependencies([inputs]):
+            seen = tf.identity(self._own(weights["calibrated"]))
         if self.kind == "open":
             keep = tf.minimum(seen / (seen + 1.0), _MOVING_AVERAGE)
             keep = tf.where((self.table.schedule().frozen > 0.0) & (seen > 0.0), 1.0, keep)

@@ -65,11 +65,13 @@ class Comparison:
       depth: accumulation depth T of blocks, that of the second file's certificate.
       first_layer_depth: the same for layers that read the model's input.
       layers: in the order of the files.
+      before_depths: both T of the first file's certificate.
     """
 
     depth: int
     first_layer_depth: int
     layers: tuple[LayerComparison, ...]
+    before_depths: tuple[int, int]
 
     @property
     def loosened(self) -> float:
@@ -108,6 +110,10 @@ class Comparison:
             )
             for each in self.layers
         ]
+        other = ""
+        if self.before_depths != (self.depth, self.first_layer_depth):
+            depth, first = map(depth_text, self.before_depths)
+            other = f"\nthe first file's certificate is for T = {depth} (first layer {first})"
         way = "looser" if self.loosened >= 0 else "tighter"
         gain = "fewer" if self.regained >= 0 else "more"
         return "\n".join(
@@ -117,7 +123,7 @@ class Comparison:
                 f"at T = {depth_text(self.depth)} (first layer "
                 f"{depth_text(self.first_layer_depth)}), weighted by MACs: the bound is "
                 f"{abs(self.loosened):.2f} bits {way}, weights give up {abs(self.regained):.2f} "
-                f"bits {gain}",
+                f"bits {gain}{other}",
             )
         )
 
@@ -145,6 +151,7 @@ def compare(before: Source, after: Source) -> Comparison:
     wanted = certify(contents[1])
     depths = wanted.depth, wanted.first_layer_depth
     bits, target = wanted.accumulator_bits, wanted.target
+    own = certify(contents[0])
     certificates = (certify(contents[0], *depths, bits, target), wanted)
     layers = [int8_layers(read_model(content))[0] for content in contents]
     _check_alike(*certificates)
@@ -153,9 +160,8 @@ def compare(before: Source, after: Source) -> Comparison:
         for found, each in zip(layers, certificates, strict=True)
     ]
     rows = zip(wanted.layers, *figures, strict=True)
-    return Comparison(
-        *depths, tuple(LayerComparison(each.name, each.macs, *pair) for each, *pair in rows)
-    )
+    compared = tuple(LayerComparison(each.name, each.macs, *pair) for each, *pair in rows)
+    return Comparison(*depths, compared, (own.depth, own.first_layer_depth))
 
 
 def _check_alike(before: Certificate, after: Certificate) -> None:

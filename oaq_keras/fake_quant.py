@@ -80,9 +80,24 @@ def fake_quant_open(x: Any, low: Any, high: Any) -> Any:
       high: float32 scalar >= 0.
 
     Returns:
-      float32 tensor of x's shape.
+      float32 tensor of x's shape. Gradients flow to x: straight through inside the range, and
+      beyond it where they lead back. The range follows what it saw, so a channel that is the lowest
+      of all may lie below it as a whole, and would never learn again.
     """
-    return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+    if is_exporting():
+        return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+    return _fake_quant_open(x, tf.stop_gradient(low), tf.stop_gradient(high))
+
+
+@tf.custom_gradient
+def _fake_quant_open(x: Any, low: Any, high: Any) -> Any:
+    y = tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8)
+
+    def grad(dy: Any) -> tuple[Any, Any, Any]:
+        away = ((x < low) & (dy > 0.0)) | ((x > high) & (dy < 0.0))
+        return tf.where(away, 0.0, dy), None, None
+
+    return y, grad
 
 
 def fake_quant_weights(w: Any, scale: Any) -> Any:

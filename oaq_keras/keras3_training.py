@@ -182,12 +182,21 @@ def adapted(callback: Any) -> Any:
     return _Adapter(callback)
 
 
+def _is_better_high(monitored: str) -> bool:
+    """By the name, as tf_keras's callbacks tell it; and by those of `oaq_keras.metrics`."""
+    name = monitored.removeprefix("val_")
+    return "acc" in name or name.endswith(("auc", "fmeasure", "proven", "headroom"))
+
+
 class _Adapter(keras.callbacks.Callback):
     """Passes everything on to a callback of Keras 3."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
         self.inner = inner
+        if getattr(inner, "mode", None) == "auto" and isinstance(inner.monitor, str):
+            # It would ask Keras 3's own metrics, which this model has none of.
+            inner.mode = "max" if _is_better_high(inner.monitor) else "min"
         for hook in _HOOKS:
             setattr(self, hook, getattr(inner, hook))
 

@@ -146,16 +146,29 @@ class Watch:
 
     def __init__(self, metrics: Any) -> None:
         """Takes, of an argument of compile(), those that look at the model."""
-        self.metrics = [each for each in tf.nest.flatten(metrics) if isinstance(each, _OfModel)]
+        self._given = _of_model(tf.nest.flatten(metrics))
         self._figures: Any = None
+
+    def __bool__(self) -> bool:
+        """Whether there is something to look at."""
+        return bool(self._given)
+
+    def metrics(self, model: Any) -> list[_OfModel]:
+        """Those that were given, and the copies that Keras makes for each of several outputs."""
+        found = {id(each): each for each in [*self._given, *_of_model(model.metrics)]}
+        return list(found.values())
 
     def __call__(self, model: Any) -> None:
         """Looks at a model, which is the same each time."""
         if self._figures is None:
             self._figures = tf.function(lambda: figures(model), autograph=False)
         found = self._figures()
-        for metric in self.metrics:
+        for metric in self.metrics(model):
             metric.look(model, found)
+
+
+def _of_model(metrics: Any) -> list[_OfModel]:
+    return [each for each in metrics if isinstance(each, _OfModel)]
 
 
 class Looks(keras.callbacks.Callback):
@@ -177,7 +190,7 @@ class Looks(keras.callbacks.Callback):
         """Looks at what the epoch came to, for the callbacks that follow."""
         del epoch
         self._look()
-        for metric in self.watch.metrics:
+        for metric in self.watch.metrics(self.model):
             if logs is not None and metric.name in logs:
                 logs[metric.name] = float(metric.result())
 

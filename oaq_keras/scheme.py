@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from oaq_keras._keras import keras, tfmot
@@ -211,10 +212,17 @@ class OverflowAwareLayoutTransform(tfmot.quantization.keras.QuantizeLayoutTransf
             kernel = getattr(prepared.get_layer(name), str(rule_of(graph[name].layer).kernel))
             found[name] = structure_of(kernel.numpy(), wanted)
             asked |= {wanted} - {None}
+        for pattern, options in self.options.overrides.items():
+            reached = [name for name in found if fnmatchcase(_given(name, known), pattern)]
+            if options.get("preserve") and not any(found[name] for name in reached):
+                raise ValueError(
+                    f"overrides[{pattern!r}] gives preserve={options['preserve']!r}, and "
+                    f"{', '.join(reached) or 'no layer'} has nothing to keep. Leave it out."
+                )
         if asked and not any(found.values()):
             raise ValueError(
                 f"preserve={' and '.join(sorted(map(repr, asked)))} has nothing to keep: no layer "
-                "that it reaches has weights of 0, nor 256 values at most. Prune or cluster the "
+                "that it reaches has weights of 0, or 256 values at most. Prune or cluster the "
                 "float model first, or leave it out."
             )
         return found

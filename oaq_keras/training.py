@@ -153,7 +153,7 @@ class QuantizedModel(keras.Model):
 
     def _looks(self) -> list[Any]:
         watch = self._looking.value
-        return [Looks(watch)] if watch.metrics else []
+        return [Looks(watch)] if watch else []
 
     def build_optimizer(self) -> None:
         """Makes the optimizer's variables, for which TensorFlow would trace the step twice."""

@@ -26,15 +26,15 @@ def structure_of(kernel: NDArray[np.floating], wanted: str | None) -> str | None
       wanted: SPARSITY for zeros, CLUSTERS for equal values and zeros, None for nothing.
 
     Returns:
-      CLUSTERS where that is wanted and values are few: MOST_CLUSTERS and half the weights at most.
-      SPARSITY where something is wanted and some weights are 0. Else None.
+      CLUSTERS where that is wanted and values are few: MOST_CLUSTERS and half the weights at most,
+      in all or in each channel of the last axis. SPARSITY where something is wanted and some
+      weights are 0. Else None; also where all are, since nothing was learnt there yet.
     """
-    if wanted is None:
+    if wanted is None or not kernel.any():
         return None
-    values = np.unique(kernel)
-    if wanted == CLUSTERS and len(values) <= min(MOST_CLUSTERS, kernel.size // 2):
+    if wanted == CLUSTERS and _clustered(kernel) is not None:
         return CLUSTERS
-    return SPARSITY if 0 in values else None
+    return SPARSITY if 0 in kernel else None
 
 
 def groups_of(kernel: NDArray[np.floating], structure: str) -> NDArray[np.int32]:
@@ -43,13 +43,31 @@ def groups_of(kernel: NDArray[np.floating], structure: str) -> NDArray[np.int32]
     Args:
       kernel: weights.
       structure: SPARSITY, for which all others are one group, or CLUSTERS, for which equal weights
-        are one; of more values than MOST_CLUSTERS the rest are the last's.
+        are one, of the kernel or of a channel.
     """
     if structure == SPARSITY:
         return np.where(kernel == 0, _ZEROS, _OTHERS).astype(np.int32)
-    values = np.unique(kernel)
-    number = np.searchsorted(values[values != 0], kernel) + 1
-    return np.where(kernel == 0, _ZEROS, np.minimum(number, MOST_CLUSTERS)).astype(np.int32)
+    number = _clustered(kernel)
+    if number is None:  # a kernel that is loaded into soon
+        number = np.zeros(kernel.shape, np.int32)
+    return np.where(kernel == 0, _ZEROS, number + 1).astype(np.int32)
+
+
+def _clustered(kernel: NDArray[np.floating]) -> NDArray[np.int32] | None:
+    """The cluster of each weight, from 0; None where there are too many."""
+    values, number = np.unique(kernel, return_inverse=True)
+    if len(values) <= min(MOST_CLUSTERS, kernel.size // 2):
+        return np.asarray(number.reshape(kernel.shape), np.int32)
+    channels = kernel.reshape(-1, kernel.shape[-1])
+    found = np.zeros(channels.shape, np.int32)
+    clusters = 0
+    for channel, weights in enumerate(channels.T):
+        values, number = np.unique(weights, return_inverse=True)
+        if len(values) > min(MOST_CLUSTERS, weights.size // 2):
+            return None
+        found[:, channel] = number + clusters
+        clusters += len(values)
+    return found.reshape(kernel.shape)
 
 
 def kept(kernel: Any, groups: Any, structure: str) -> Any:
@@ -66,6 +84,6 @@ def kept(kernel: Any, groups: Any, structure: str) -> Any:
     values = tf.convert_to_tensor(kernel)
     zeros = tf.equal(groups, _ZEROS)
     if structure == CLUSTERS:
-        means = tf.math.unsorted_segment_mean(values, groups, MOST_CLUSTERS + 1)
+        means = tf.math.unsorted_segment_mean(values, groups, values.shape.num_elements() + 1)
         values = tf.gather(means, groups)
     return tf.where(zeros, 0.0, values)

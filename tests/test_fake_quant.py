@@ -8,6 +8,7 @@ tf = pytest.importorskip("tensorflow")
 
 from oaq_keras.fake_quant import (  # noqa: E402
     fake_quant_closed,
+    fake_quant_open,
     fake_quant_weights,
     round_straight_through,
 )
@@ -77,6 +78,20 @@ def test_weights_are_whole_codes_and_pass_gradients_to_the_scale(per_channel: bo
         2 * codes * scale * (codes - w / scale), axis=(0, 1, 2) if per_channel else None
     )
     np.testing.assert_allclose(dscale, expected, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("value", "upstream", "expected"),
+    # Descent moves a value against its gradient.
+    [(0.3, 1.0, 1.0), (-2.0, -1.0, -1.0), (-2.0, 1.0, 0.0), (3.0, 1.0, 1.0), (3.0, -1.0, 0.0)],
+)
+def test_gradients_beyond_an_open_format_lead_back(
+    value: float, upstream: float, expected: float
+) -> None:
+    x = tf.Variable([[value]])
+    with tf.GradientTape() as tape:
+        y = upstream * tf.reduce_sum(fake_quant_open(x, tf.constant(-1.0), tf.constant(2.0)))
+    assert tape.gradient(y, x).numpy() == [[expected]]
 
 
 def test_rounding_passes_gradients_straight_through() -> None:

@@ -123,6 +123,25 @@ def test_callbacks_of_every_kind(which: Any, tmp_path: Path) -> None:
     assert _is_proven(other)
 
 
+@pytest.mark.parametrize("which", [keras, keras3], ids=["tf_keras", "keras3"])
+def test_the_best_of_a_training_is_kept_whole(which: Any, tmp_path: Path) -> None:
+    model = _model()
+    best = str(tmp_path / "best.keras")
+    callbacks = [
+        which.callbacks.ModelCheckpoint(best, "val_accuracy", save_best_only=True),
+        which.callbacks.EarlyStopping("val_accuracy", patience=2, restore_best_weights=True),
+    ]
+    x, y = _data()
+    history = model.fit(
+        x, y, validation_data=(x, y), epochs=30, callbacks=callbacks, verbose=0
+    ).history["val_accuracy"]
+    assert len(history) < 30
+    loaded = oaq_keras.load_model(best)
+    assert loaded.evaluate(x, y, verbose=0)[1] == pytest.approx(max(history))
+    assert oaq_keras.convert(loaded) == oaq_keras.convert(model)
+    assert _is_proven(loaded)
+
+
 def test_training_loops_of_ones_own() -> None:
     model = _model()
     x, y = _data()

@@ -98,6 +98,20 @@ def test_what_is_looked_at_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(traced) == 1
 
 
+def test_several_outputs_show_the_same_figures() -> None:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input(SHAPE)
+    outputs = [keras.layers.Conv2D(2, 3, name=name)(inputs) for name in ("one", "other")]
+    model = oaq_keras.quantize(keras.Model(inputs, outputs))
+    model.compile("adam", "mse", metrics=[ProvenShare(), Headroom()])
+    x, _ = _data()
+    y = [np.zeros((64, 6, 6, 2), np.float32)] * 2
+    history = model.fit(x, y, epochs=2, validation_data=(x, y), verbose=0).history
+    for name in ("one", "other"):
+        assert history[f"{name}_proven"] == history[f"val_{name}_proven"] == [1.0, 1.0]
+        assert history[f"{name}_headroom"][-1] == trained.least_headroom(model)
+
+
 def test_nothing_is_said_of_them_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     model = _model(ProvenShare(), Headroom())
     model.fit(*_data(), verbose=0)

@@ -23,6 +23,7 @@ from oaq_keras.weight_structure import (
     PRESERVED,
     SPARSITY,
     groups_of,
+    kept,
     structure_of,
 )
 
@@ -202,6 +203,15 @@ def test_nothing_to_keep_is_refused(wanted: str) -> None:
         oaq_keras.quantize(float_model, preserve=wanted)
 
 
+def test_overrides_that_keep_nothing_are_refused() -> None:
+    float_model = _network(LAYERS["conv"](), SPARSITY)
+    layer = float_model.get_layer("layer")
+    layer.set_weights([layer.get_weights()[0] + 1.0, *layer.get_weights()[1:]])
+    overrides = {name: {"preserve": "sparsity"} for name in ("before", "layer")}
+    with pytest.raises(ValueError, match=r"overrides\['layer'\] gives preserve='sparsity', and"):
+        oaq_keras.quantize(float_model, overrides=overrides)
+
+
 @pytest.mark.parametrize("given", ["zeros", True, 0])
 def test_unknown_structures_are_refused(given: Any) -> None:
     with pytest.raises(ValueError, match="preserve is 'sparsity', 'clusters' or None"):
@@ -218,5 +228,16 @@ def test_structures_of_kernels() -> None:
     assert structure_of(np.append(many, 0.0), CLUSTERS) == SPARSITY
     assert structure_of(few[::8], CLUSTERS) == SPARSITY  # three weights, and three values
     assert groups_of(few, SPARSITY).tolist() == [1] * 8 + [0] * 8 + [1] * 8
-    assert groups_of(few, CLUSTERS).tolist() == [1] * 8 + [0] * 8 + [2] * 8
-    assert groups_of(many, CLUSTERS).max() == MOST_CLUSTERS
+    assert groups_of(few, CLUSTERS).tolist() == [1] * 8 + [0] * 8 + [3] * 8
+    assert structure_of(np.zeros((3, 4)), SPARSITY) is None  # nothing was learnt there yet
+
+
+def test_channels_may_have_clusters_of_their_own() -> None:
+    channels = 512
+    kernel = np.repeat(np.arange(2.0 * channels).reshape(2, channels), 4, axis=0)
+    assert len(np.unique(kernel)) > MOST_CLUSTERS
+    assert structure_of(kernel, CLUSTERS) == CLUSTERS
+    groups = groups_of(kernel, CLUSTERS)
+    assert len(np.unique(groups)) == 2 * channels
+    kept_kernel = kept(tf.constant(kernel, tf.float32), groups, CLUSTERS).numpy()
+    np.testing.assert_array_equal(kept_kernel, kernel)
