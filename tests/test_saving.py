@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import oaq_keras
 from oaq_keras._keras import keras
+from oaq_keras.activations import HARD_SILU
 from tests import networks
 from tests.networks import SHAPE, answers_of, inputs_of
 
@@ -35,7 +36,7 @@ def _joined(which: Any) -> Any:
     parts = [which.layers.Conv2D(4, 1, activation="relu")(inputs) for _ in range(3)]
     x = which.layers.Concatenate()([parts[2], parts[0], parts[1], inputs])
     x = which.layers.PReLU(shared_axes=[1, 2])(which.layers.Conv2D(4, 3, activation="swish")(x))
-    x = which.layers.Activation("oaq_keras>hard_silu")(which.layers.Conv2D(4, 1)(x))
+    x = which.layers.Activation(HARD_SILU)(which.layers.Conv2D(4, 1)(x))
     x = which.layers.GlobalAveragePooling2D()(x)
     return which.Model(inputs, which.layers.Dense(3, activation="softmax", name="classes")(x))
 
@@ -109,7 +110,8 @@ def test_frozen_layers_stay_frozen(file: str, tmp_path: Path) -> None:
     _fit(model, inputs, epochs=5)
     model.save(tmp_path / file)
     loaded = oaq_keras.load_model(tmp_path / file)
-    assert [w.name for w in loaded.trainable_weights] == [w.name for w in model.trainable_weights]
+    pairs = zip(loaded.trainable_weights, model.trainable_weights, strict=True)
+    assert all(np.array_equal(own.numpy(), other.numpy()) for own, other in pairs)
     for each in (model, loaded):
         _fit(each, inputs, epochs=10, done=5)
     _are_equal(loaded, model, inputs)
