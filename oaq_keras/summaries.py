@@ -48,6 +48,8 @@ class Summaries(keras.callbacks.Callback):
         self.every = every
         self._folder = f"{os.fspath(log_dir).rstrip('/')}/overflow"  # perhaps "gs://..."
         self._writer: Any = None
+        self._look: Any = None
+        self._traced_for: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Opens the log.
@@ -58,7 +60,8 @@ class Summaries(keras.callbacks.Callback):
         del logs
         check_quantized(self.model)
         self._writer = tf.summary.create_file_writer(self._folder)
-        self._look = tf.function(self._figures, autograph=False)
+        if self._traced_for is not self.model:
+            self._look, self._traced_for = tf.function(self._figures, autograph=False), self.model
 
     def _figures(self) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         """Of the whole model, then loads and codes of each layer's channels."""
