@@ -52,7 +52,7 @@ $(LIBRARY): build/kernels/build.ninja $(SOURCES)
 	@touch $@
 
 demo: $(READY) $(LIBRARY) ## train a small network, certify it, run it: about a minute after the first install
-	@$(RUN) examples/classification.py --output build/demo
+	@$(RUN) examples/classification.py --ablation --output build/demo
 
 test: lint c-test arm $(LIBRARY) ## all checks: lint, types, C tests, Python tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)

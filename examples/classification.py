@@ -5,175 +5,191 @@ Trains a float model (or takes given weights), fine-tunes tfmot's stock int8 and
 budget, converts both, and prints what the .tflite files answer and how fast.
 
     python examples/classification.py                                 # scikit-learn's digits
-    python examples/classification.py --data cifar10.npz --model resnet8.h5 --augment
+    python examples/classification.py --data cifar10.npz --model resnet8.h5 --pixels raw --augment
+    python examples/classification.py --data IMAGENET --model mobilenet.h5 --pixels signed --distill
 """
 
-import json
-import os
-import statistics
-import time
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same figures on every CPU
 
 import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from absl import app, flags, logging
-from ai_edge_litert.interpreter import Interpreter
+from absl import flags
+from helpers import command, image_sets  # sets TensorFlow's log level
+from helpers.image_sets import Split
+from helpers.pictures import DataError
+from helpers.side_by_side import Task
+from numpy.typing import NDArray
 
 import oaq_keras
 from oaq_keras import report
-from oaq_keras.trained import inflation_bits
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data", None, "npz with x_train, y_train, x_test, y_test; default: digits")
-flags.DEFINE_string("model", None, "float weights to start from, a Keras .h5 file")
-flags.DEFINE_string("output", "build/classification", "folder for models, certificates, picture")
-flags.DEFINE_integer("float_epochs", 30, "epochs of float training without --model", lower_bound=1)
-flags.DEFINE_integer("epochs", 10, "epochs of fine-tuning, for stock and ours", lower_bound=1)
-flags.DEFINE_float("learning_rate", 1e-3, "of Adam in fine-tuning; decays to zero")
-flags.DEFINE_integer("batch", 32, "batch size in training", lower_bound=1)
-flags.DEFINE_integer("depth", 16, "accumulation depth T to prove", lower_bound=1)
-flags.DEFINE_float("regularization", 0.01, "lambda of the overflow regularization")
+flags.DEFINE_string("data", None, "npz, or folders train and val of a folder a class; or digits")
+flags.DEFINE_string("names", None, "file with the classes' folders, in the network's order")
+flags.DEFINE_string("model", None, "float network to start from, a Keras .h5 file")
+flags.DEFINE_enum(
+    "pixels",
+    "unit",
+    ["raw", "unit", "signed", "normalized"],
+    "what the network takes: 0..255, 0..1, -1..1, or by ImageNet's mean and deviation",
+)
+flags.DEFINE_list("size", ["224", "224"], "height,width of pictures in folders, without --model")
 flags.DEFINE_bool("augment", False, "flip and shift training images")
+flags.DEFINE_bool("distill", False, "learn from the float network's answers in place of labels")
 flags.DEFINE_integer("test_images", 0, "test images to use, 0 for all", lower_bound=0)
-flags.DEFINE_integer("latency_runs", 200, "timed inferences of each file, in turn", lower_bound=1)
-flags.DEFINE_integer("seed", 1, "seed of everything random")
+flags.DEFINE_bool("ablation", False, "ours without the regularization (lambda 0) as well")
+command.define_flags(
+    "build/classification", epochs=10, learning_rate=1e-3, batch=32, float_epochs=30
+)
 
-Data = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_QUICK = 64
 
 
-def main(_: Any) -> None:
-    """Runs the comparison."""
-    mpl.use("agg")  # no window; and a missing matplotlib is noticed before the training
-    keras.utils.set_random_seed(FLAGS.seed)
-    data = load_data(FLAGS.data)
-    folder = Path(FLAGS.output)
-    folder.mkdir(parents=True, exist_ok=True)
+def classification() -> Task:
+    """The task, its data found."""
+    given = load_model(FLAGS.model) if FLAGS.model else None
+    train, test = load_data(given)
+    classes = int(max(train.labels.max(), test.labels.max())) + 1
+    shape = train.images[0].shape
+    if given is not None:
+        check(given, shape, classes)
+    few = _QUICK if FLAGS.quick else None
+    train, test = train.some(few), test.some(few or FLAGS.test_images or None)
 
-    step("float model")
-    model = load_model(FLAGS.model, data) if FLAGS.model else train_float(data)
-    rows = [["float", accuracy_of_model(model, data), None, None, None, None, None]]
-
-    files: dict[str, bytes] = {}
-    bits: dict[str, float] = {}
-    step("stock int8 (tfmot)")
-    files["stock int8"] = stock_int8(model, data)
-    step("ours, overflow aware")
-    files["ours"], bits["ours"] = overflow_aware(model, data, FLAGS.regularization)
-    step("ours without the regularization (lambda 0)")
-    files["ours, lambda 0"], bits["ours, lambda 0"] = overflow_aware(model, data, 0.0)
-
-    step("the .tflite files")
-    stock, ours = files["stock int8"], files["ours"]
-    latencies = time_in_turn({"stock int8": (stock, "auto"), "ours": (ours, "auto")}, data)
-    for name, content in files.items():
-        certificate = oaq_keras.certify(content, depth=FLAGS.depth)
-        summary = certificate.summary()
-        rows.append(
-            [
-                name,
-                accuracy_of_file(content, data),
-                len(content),
-                summary.proven_after_first,
-                summary.never_drained_after_first,
-                bits.get(name),
-                latencies.get(name),
-            ]
+    def model() -> Any:
+        if given is not None:
+            return given
+        return command.trained_float(
+            lambda: small_network(shape, classes),
+            lambda: batches(train, train.labels),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            3e-3,
         )
-        stem = name.replace(", ", "_").replace(" ", "_")
-        (folder / f"{stem}.tflite").write_bytes(content)
-        (folder / f"{stem}.certificate.json").write_text(certificate.to_json())
-        if name == "ours":
-            print(certificate)
-            report.plot_headroom(certificate, folder / "headroom.png")
-            print(make_interpreter(content, 1, "int16").plan())
-    model.save(folder / "float.keras")
 
-    table = markdown_table(rows)
-    (folder / "table.md").write_text(table)
-    (folder / "table.json").write_text(json.dumps(rows, indent=1))
-    print(f"\n{table}")
-    print(
-        f"Test images: {len(data[2])}; ours answered with every proven tile in int16 (isa=scalar)."
+    def learn(network: Any) -> Any:
+        if not FLAGS.distill:
+            return batches(train, train.labels)
+        plain = train.dataset(train.labels).batch(FLAGS.batch).map(lambda x, y: prepared(x))
+        answers = network.predict(plain, verbose=0)
+        return batches(train, answers if softmax_at_end(network) else tf.nn.softmax(answers))
+
+    logits = given is None or not softmax_at_end(given)
+    losses = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
+    return Task(
+        name=f"classification, {title()}",
+        metric="top-1",
+        model=model,
+        train=learn,
+        loss=losses[FLAGS.distill](from_logits=logits),
+        inputs=Prepared(test.images),
+        judged=lambda outputs: list(
+            zip(next(iter(outputs.values())).argmax(-1), test.labels, strict=True)
+        ),
+        score=lambda found, chosen: (
+            100 * float(np.mean([found[i][0] == found[i][1] for i in chosen]))
+        ),
+        agreement=lambda first, second: float(first[0] == second[0]),
+        variants={"ours, lambda 0": {"regularization": 0.0}} if FLAGS.ablation else {},
     )
-    print(
-        "Latency: one image, one thread, median, in turns; ours as its plan for this CPU runs it."
-    )
-    print(f"Models, certificates and headroom.png are in {folder}")
 
 
-def load_data(path: str | None) -> Data:
-    """Images as float32 [n, height, width, channels] and labels as integers."""
-    if path is None:
-        from sklearn.datasets import load_digits
+def title() -> str:
+    """Of data and network, for tables."""
+    data = Path(FLAGS.data).stem if FLAGS.data else "digits"
+    return f"{data}, {Path(FLAGS.model).stem}" if FLAGS.model else f"{data}, small network"
 
-        images, labels = load_digits(return_X_y=True)
-        images = images.reshape(-1, 8, 8, 1).astype(np.float32) / 16
-        order = np.random.default_rng(FLAGS.seed).permutation(len(images))
-        train, test = np.split(order, 2) if len(order) % 2 == 0 else np.split(order[1:], 2)
-        return images[train], labels[train], images[test], labels[test]
+
+def load_model(path: str) -> Any:
+    """A Keras model from a file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = [archive[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, KeyError) as error:
-        raise app.UsageError(
-            f"--data {path}: {error}. Expected an .npz with x_train, y_train, x_test, y_test."
-        ) from error
-    x_train, y_train, x_test, y_test = arrays
-    for images, labels in ((x_train, y_train), (x_test, y_test)):
-        check_images(path, images, labels)
-    if x_train.shape[1:] != x_test.shape[1:]:
-        raise app.UsageError(
-            f"--data {path}: training images of shape {x_train.shape[1:]}, test images of shape "
-            f"{x_test.shape[1:]}. Expected the same."
-        )
-    limit = FLAGS.test_images or len(x_test)
-    scale = 255.0 if FLAGS.model is None and x_train.dtype == np.uint8 else 1.0
-    return (
-        x_train.astype(np.float32) / scale,
-        y_train.reshape(-1),
-        x_test[:limit].astype(np.float32) / scale,
-        y_test.reshape(-1)[:limit],
-    )
-
-
-def check_images(path: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Refuses arrays that no classifier could be trained or tested on."""
-    if images.ndim != 4 or not len(images) or len(images) != labels.size:
-        raise app.UsageError(
-            f"--data {path}: images of shape {images.shape} with labels of shape "
-            f"{labels.shape}. Expected [n, height, width, channels] and [n], n at least 1."
-        )
-    if images.dtype.kind not in "uif" or not np.isfinite(images).all():
-        raise app.UsageError(f"--data {path}: images hold values that are not finite numbers.")
-    if labels.dtype.kind not in "ui" or labels.min() < 0:
-        raise app.UsageError(f"--data {path}: labels are not class indices from 0.")
-
-
-def load_model(path: str, data: Data) -> Any:
-    """A Keras model from an .h5 file, checked against the data."""
-    try:
-        model = keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
-        raise app.UsageError(f"--model {path}: {error}. Expected a Keras .h5 model.") from error
-    if model.input_shape[1:] != data[0].shape[1:]:
-        raise app.UsageError(
-            f"--model {path} takes images of shape {model.input_shape[1:]}, the data has "
-            f"{data[0].shape[1:]}."
+        raise DataError(f"--model {path}: {error}. Expected a Keras model.") from error
+
+
+def load_data(model: Any) -> tuple[Split, Split]:
+    """What to train and to test on."""
+    if FLAGS.data is None:
+        return image_sets.digits(FLAGS.seed)
+    data = Path(FLAGS.data)
+    if not data.is_dir():
+        return image_sets.read_npz(data)
+    height, width = model.input_shape[1:3] if model is not None else map(int, FLAGS.size)
+    names = Path(FLAGS.names).read_text().split() if FLAGS.names else None
+    return image_sets.read_folders(data, (height, width), names)
+
+
+def check(model: Any, shape: tuple[int, ...], classes: int) -> None:
+    """Refuses a network that is not for these images and classes."""
+    if model.input_shape[1:] != shape:
+        raise DataError(
+            f"--model {FLAGS.model} takes images of shape {model.input_shape[1:]}, the data has "
+            f"{shape}."
         )
-    classes = model.output_shape[-1]
-    largest = int(max(data[1].max(), data[3].max()))
-    if largest >= classes:
-        raise app.UsageError(
-            f"--model {path} has {classes} classes, the data has the label {largest}."
+    if classes > model.output_shape[-1]:
+        raise DataError(
+            f"--model {FLAGS.model} has {model.output_shape[-1]} classes, the data has the label "
+            f"{classes - 1}."
         )
-    return model
+
+
+def prepared(images: Any) -> Any:
+    """Pixels of 0 to 255 in the units of --pixels; what is no uint8 is in them already."""
+    if images.dtype not in (np.uint8, tf.uint8):
+        return images
+    images = tf.cast(images, tf.float32) if tf.is_tensor(images) else images.astype(np.float32)
+    return {
+        "raw": lambda: images,
+        "unit": lambda: images / np.float32(255),
+        "signed": lambda: images / np.float32(127.5) - np.float32(1),
+        "normalized": lambda: (
+            (images / np.float32(255) - np.float32(_MEAN)) / np.float32(_DEVIATION)
+        ),
+    }[FLAGS.pixels]()
+
+
+class Prepared(Sequence[NDArray[np.float32]]):
+    """Images as the network takes them, made when they are asked for."""
+
+    def __init__(self, images: Sequence[Any]) -> None:
+        """Takes the images."""
+        self._images = images
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._images)
+
+    def __getitem__(self, place: Any) -> Any:
+        """One, float32 [height, width, channels]."""
+        return np.asarray(prepared(self._images[place]), np.float32)
+
+
+def batches(split: Split, targets: Any) -> Any:
+    """Images with targets, shuffled and, if so asked, augmented."""
+    data = split.dataset(np.asarray(targets), FLAGS.seed).batch(FLAGS.batch)
+    if FLAGS.augment:
+        data = data.map(flip_and_shift)
+    return data.map(lambda images, wanted: (prepared(images), wanted)).prefetch(2)
+
+
+def flip_and_shift(images: Any, targets: Any) -> tuple[Any, Any]:
+    """Random horizontal flips and shifts by up to an eighth of a batch of images."""
+    shape = tf.shape(images)
+    flipped = tf.image.random_flip_left_right(images)
+    margin = images.shape[1] // 8
+    padded = tf.pad(flipped, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="REFLECT")
+    return tf.image.random_crop(padded, shape), targets
+
+
+def softmax_at_end(model: Any) -> bool:
+    """Whether a network answers probabilities, not logits."""
+    last = model.layers[-1]
+    return "softmax" in (last.get_config().get("activation"), type(last).__name__.lower())
 
 
 def small_network(shape: tuple[int, ...], classes: int) -> Any:
@@ -199,145 +215,24 @@ def small_network(shape: tuple[int, ...], classes: int) -> Any:
     return keras.Model(inputs, layers.Dense(classes)(x), name="small")
 
 
-def train_float(data: Data) -> Any:
-    """A float model trained from scratch."""
-    model = small_network(data[0].shape[1:], int(max(data[1].max(), data[3].max())) + 1)
-    return fit(model, data, loss_of(model), FLAGS.float_epochs, 3e-3)
-
-
-def stock_int8(model: Any, data: Data) -> bytes:
-    """Stock quantization-aware training and conversion."""
-    import tensorflow_model_optimization as tfmot
-
-    quantized = fit(tfmot.quantization.keras.quantize_model(model), data, loss_of(model))
-    converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
-        return converter.convert()
-
-
-def overflow_aware(model: Any, data: Data, regularization: float) -> tuple[bytes, float]:
-    """Ours: quantize, fit, convert; and the bits of weight resolution that the fit took."""
-    quantized = oaq_keras.quantize(model, depth=FLAGS.depth, regularization=regularization)
-    fit(quantized, data, loss_of(model))
-    return oaq_keras.convert(quantized), inflation_bits(quantized)
-
-
-def fit(
-    model: Any, data: Data, loss: Any, epochs: int | None = None, rate: float | None = None
-) -> Any:
-    """Trains with Adam and a cosine decay; the same for every model of the comparison."""
-    epochs = FLAGS.epochs if epochs is None else epochs
-    steps = -(-len(data[0]) // FLAGS.batch) * epochs
-    model.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(rate or FLAGS.learning_rate, max(steps, 1))
-        ),
-        loss,
-        metrics=["accuracy"],
-    )
-    batches = tf.data.Dataset.from_tensor_slices((data[0], data[1]))
-    batches = batches.shuffle(len(data[0]), seed=FLAGS.seed).batch(FLAGS.batch)
-    if FLAGS.augment:
-        batches = batches.map(flip_and_shift)
-    model.fit(batches.prefetch(2), epochs=epochs, verbose=2)
-    return model
-
-
-def loss_of(model: Any) -> Any:
-    """Cross entropy of what a float model answers: probabilities or logits."""
-    last = model.layers[-1]
-    softmax = "softmax" in (last.get_config().get("activation"), type(last).__name__.lower())
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
-
-
-def flip_and_shift(images: Any, labels: Any) -> tuple[Any, Any]:
-    """Random horizontal flips and shifts by up to an eighth of a batch of images."""
-    shape = tf.shape(images)
-    flipped = tf.image.random_flip_left_right(images)
-    margin = images.shape[1] // 8
-    padded = tf.pad(flipped, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]], mode="REFLECT")
-    return tf.image.random_crop(padded, shape), labels
-
-
-def accuracy_of_model(model: Any, data: Data) -> float:
-    """Top-1 of a Keras model."""
-    answers = model.predict(data[2], batch_size=256, verbose=0)
-    return float(np.mean(answers.argmax(-1) == data[3]))
-
-
-def make_interpreter(content: bytes, batch: int, plan: str) -> Any:
-    """A LiteRT interpreter for `batch` images; ours where the file has our operators."""
-    if b"Oaq" in content:
-        # The portable kernels sum in int16 on every CPU; those of a dot-product instruction do not.
-        isa = "scalar" if plan == "int16" else "auto"
-        interpreter = oaq_keras.Interpreter(model_content=content, isa=isa, plan=plan)
-    else:
-        interpreter = Interpreter(model_content=content, num_threads=1)
-    details = interpreter.get_input_details()[0]
-    interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
-    interpreter.allocate_tensors()
-    return interpreter
-
-
-def answer(interpreter: Any, images: np.ndarray) -> np.ndarray:
-    """Outputs of one invocation."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
-    interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
-def accuracy_of_file(content: bytes, data: Data, batch: int = 50) -> float:
-    """Top-1 of a .tflite file."""
-    right = 0
-    for start in range(0, len(data[2]), batch):
-        images = data[2][start : start + batch]
-        if start == 0 or len(images) < batch:
-            interpreter = make_interpreter(content, len(images), "int16")
-        right += int(
-            (answer(interpreter, images).argmax(-1) == data[3][start : start + batch]).sum()
-        )
-    return right / len(data[2])
-
-
-def time_in_turn(files: dict[str, tuple[bytes, str]], data: Data) -> dict[str, float]:
-    """Median milliseconds of one image on one thread; files and their plans take turns."""
-    interpreters = {name: make_interpreter(file, 1, plan) for name, (file, plan) in files.items()}
-    times: dict[str, list[float]] = {name: [] for name in files}
-    for run in range(FLAGS.latency_runs):
-        image = data[2][run % len(data[2])][None]
-        for name, interpreter in interpreters.items():
-            start = time.perf_counter()
-            answer(interpreter, image)
-            times[name].append(time.perf_counter() - start)
-    return {name: 1e3 * statistics.median(values) for name, values in times.items()}
-
-
-def markdown_table(rows: list[list[Any]]) -> str:
-    """The result as a Markdown table."""
-    titles = ["", "top-1", "file", f"MACs proven at T={FLAGS.depth}", "never drained"]
-    titles += ["weight bits given up", "latency"]
-    lines = [" | ".join(titles), " | ".join(["---"] + ["--:"] * (len(titles) - 1))]
-    for name, accuracy, size, proven, never, bits, latency in rows:
-        cells = [
-            name,
-            f"{100 * accuracy:.2f} %",
-            "" if size is None else f"{size / 1024:.1f} KiB",
-            "" if proven is None else f"{100 * proven:.1f} %",
-            "" if never is None else f"{100 * never:.1f} %",
-            "" if bits is None else f"{bits:.2f}",
-            "" if latency is None else f"{latency:.3f} ms",
-        ]
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
-
-
-def step(title: str) -> None:
-    """Says what comes next."""
-    print(f"\n== {title}", flush=True)
+def prove(row: dict[str, Any]) -> None:
+    """Shows what is proven of our file, and keeps certificates beside the files."""
+    folder = Path(FLAGS.output)
+    for method in ("stock", "ours", *row["variants"]):
+        file = folder / f"{method.replace(', ', '_').replace(' ', '_')}.tflite"
+        if "refused" in row[method]:
+            continue
+        certificate = oaq_keras.certify(file, depth=FLAGS.depth)
+        file.with_suffix(".certificate.json").write_text(certificate.to_json())
+        if method == "ours":
+            print(certificate)
+            report.plot_headroom(certificate, folder / "headroom.png")
+            # The portable kernels sum in int16 on every CPU; they answer as all others do.
+            shown = oaq_keras.Interpreter(model_path=str(file), isa="scalar", plan="int16")
+            shown.allocate_tensors()
+            print(shown.plan())
 
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.ERROR)
-    app.run(main)
+    mpl.use("agg")  # no window; and a missing matplotlib is noticed before the training
+    command.run(classification, after=prove)

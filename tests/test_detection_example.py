@@ -61,14 +61,14 @@ def _pictures(folder: Path) -> None:
     (folder / "scored.txt").write_text("disc\n")
 
 
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, *arguments: str, **flags: object) -> subprocess.CompletedProcess[str]:
     given = {
         "data": folder,
         "weights": folder / "network.h5",
         "names": folder / "names.txt",
-        "scored": folder / "scored.txt",
         "pictures": "JPEGImages",
         "output": folder / "output",
+        **flags,
     }
     return subprocess.run(
         [
@@ -84,26 +84,71 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _cells(printed: str, method: str) -> list[str]:
+    (line,) = (line for line in printed.splitlines() if line.startswith(f"| {method} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
 @pytest.mark.skipif(not _library_is_there(), reason="needs the C library: make test builds it")
 def test_both_are_trained_and_scored(tmp_path: Path) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / "JPEGImages" / "f.jpg").write_text("broken")
-    run = _run(tmp_path)
+    output = tmp_path / "output"
+    run = _run(tmp_path, scored=tmp_path / "scored.txt")
     assert run.returncode == 0, run.stderr[-3000:]
     assert "Left out: The picture" in run.stderr
-    (line,) = (line for line in run.stdout.splitlines() if line.startswith("| detection"))
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[2] == "2"  # of three pictures one is broken
-    assert "100.0 %" in cells
-    assert cells[-1] == "none"
-    certificate = oaq_keras.certify(tmp_path / "output" / "ours.tflite")
+    assert "ours: 2 examples" in run.stdout  # of three pictures one is broken
+    assert _cells(run.stdout, "stock int8")
+    ours = _cells(run.stdout, "ours")
+    assert ours[4] == "100.0 %"
+    assert oaq_keras.certify(output / "ours.tflite").proven
+    assert json.loads((output / "ours.json").read_text())["made_with"]["epochs"] == 1
+    assert (output / "detection_1_ours.jpg").stat().st_size < 100_000
+    before = (output / "ours.tflite").stat().st_mtime_ns
+    again = _run(tmp_path, scored=tmp_path / "scored.txt")
+    assert _cells(again.stdout, "ours")[:-1] == ours[:-1]  # all but the latency
+    assert (output / "ours.tflite").stat().st_mtime_ns == before
+
+
+@pytest.mark.skipif(not _library_is_there(), reason="needs the C library: make test builds it")
+def test_ssdlite_is_trained_from_its_backbone(tmp_path: Path) -> None:
+    _pictures(tmp_path)
+    xml = tmp_path / "Annotations" / "b.xml"
+    xml.write_text(xml.read_text().replace("<xmax>30", "<xmax>8"))
+    backbone = tmp_path / "backbone.h5"
+    shape = (96, 96, 3)
+    keras.applications.MobileNetV2(shape, include_top=False, weights=None).save_weights(backbone)
+    run = _run(tmp_path, network="ssdlite", weights=backbone, side=96, batch=2)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "b.xml" in run.stderr  # a box without an area
+    ours = _cells(run.stdout, "ours")
+    assert ours[4] == "100.0 %"
+    assert "COCO's mAP" in run.stdout
+    (line,) = (line for line in run.stdout.splitlines() if "ours_post_process.tflite" in line)
+    assert "100.0 % the same boxes" in line
+    certificate = oaq_keras.certify(tmp_path / "output" / "ours_post_process.tflite")
     assert certificate.proven
-    assert json.loads((tmp_path / "output" / "ours.json").read_text())["epochs"] == 1
-    before = (tmp_path / "output" / "ours.tflite").stat().st_mtime_ns
-    again = _run(tmp_path)
-    assert line in again.stdout
-    assert (tmp_path / "output" / "ours.tflite").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"scored": "scored.txt"}, "--scored is for"),
+        ({"side": 100}, "a multiple of 32"),
+        ({"weights": "nowhere.npz"}, "nowhere.npz"),
+        ({"data": "boxes.json"}, "--data boxes.json is no folder"),
+    ],
+)
+def test_what_ssdlite_cannot_use_is_refused(
+    tmp_path: Path, flags: dict[str, object], words: str
+) -> None:
+    _pictures(tmp_path)
+    _network(tmp_path / "network.h5")
+    run = _run(tmp_path, network="ssdlite", **flags)
+    assert run.returncode != 0
+    assert words in " ".join((run.stderr + run.stdout).split())
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize(

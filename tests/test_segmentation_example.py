@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,13 @@ pytest.importorskip("tensorflow")
 from PIL import Image
 
 import oaq_keras
-from oaq_keras import library
 from oaq_keras._keras import keras
+from oaq_keras.flatbuffer import read_model
+from oaq_keras.float_operators import float_operators
+from tests.examples import cells, needs_library, run, said
 
-ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = "segmentation.py"
 SIDE, CLASSES, VOID = 33, 3, 255
-
-
-def _library_is_there() -> bool:
-    try:
-        library.load()
-    except oaq_keras.LibraryError:
-        return False
-    return True
 
 
 def _network(path: Path) -> None:
@@ -51,36 +44,69 @@ def _pictures(folder: Path) -> None:
             Image.fromarray(mask).save(folder / "SegmentationClass" / f"{stem}.png")
 
 
-def _run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, "examples/segmentation.py", "--quick", f"--data={folder}"),
-            *(f"--weights={folder / 'network.h5'}", f"--output={folder / 'output'}"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _run(folder: Path, **flags: object) -> subprocess.CompletedProcess[str]:
+    given = {"data": folder, "weights": folder / "network.h5", "output": folder / "output"}
+    return run(SCRIPT, "--quick", **{**given, **flags})
 
 
-@pytest.mark.skipif(not _library_is_there(), reason="needs the C library: make test builds it")
-def test_both_are_trained_and_scored(tmp_path: Path) -> None:
+@needs_library
+def test_a_given_network_is_trained_and_scored(tmp_path: Path) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / "JPEGImages" / "f.jpg").write_text("broken")
-    run = _run(tmp_path)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "Left out: The picture" in run.stderr
-    (line,) = (line for line in run.stdout.splitlines() if line.startswith("| segmentation"))
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[2] == "2"  # of three pictures one is broken
-    assert cells[-1] == "none"
+    found = _run(tmp_path)
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "Left out: The picture" in found.stderr
+    assert "2 examples" in found.stdout  # of three pictures one is broken
+    assert "100.0 %" in cells(found, "ours")
     assert oaq_keras.certify(tmp_path / "output" / "ours.tflite").proven
     # Of a picture twice as wide as high: the mask and the answer side by side.
     with Image.open(tmp_path / "output" / "overlay_0_ours.png") as overlay:
         assert overlay.size == (2 * SIDE, round(SIDE / 2))
+
+
+@needs_library
+def test_a_network_is_trained_on_folders_of_a_split_each(tmp_path: Path) -> None:
+    _pictures(tmp_path)
+    for split, stems in (("train", "abcd"), ("val", "efg")):
+        (tmp_path / split).mkdir()
+        (tmp_path / f"{split}annot").mkdir()
+        for stem in stems:
+            (tmp_path / "JPEGImages" / f"{stem}.jpg").rename(tmp_path / split / f"{stem}.jpg")
+            (tmp_path / "SegmentationClass" / f"{stem}.png").rename(
+                tmp_path / f"{split}annot" / f"{stem}.png"
+            )
+    shutil.rmtree(tmp_path / "ImageSets")
+    arguments = ("--network=mobilenet_v2", "--classes=3", "--pictures={split}")
+    found = run(
+        SCRIPT,
+        *("--quick", *arguments, "--masks={split}annot", "--height=32", "--width=64"),
+        data=tmp_path,
+        output=tmp_path / "output",
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "3 examples" in found.stdout
+    assert "100.0 %" in cells(found, "ours")
+    content = (tmp_path / "output" / "ours.tflite").read_bytes()
+    assert not list(float_operators(read_model(content)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"network": "mobilenet_v2"}, "needs --classes"),
+        ({"network": "mobilenet_v2", "classes": 3, "height": 40}, "expected multiples of 16"),
+        ({"test": "nowhere"}, "has no list ImageSets/Segmentation/nowhere.txt"),
+        ({"weights": "nowhere.h5"}, "nowhere.h5"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, flags: dict, words: str) -> None:
+    _pictures(tmp_path)
+    _network(tmp_path / "network.h5")
+    found = _run(tmp_path, **flags)
+    assert found.returncode != 0
+    assert words in said(found)
+    assert "Traceback" not in found.stderr
 
 
 def test_classes_out_of_range_are_named(tmp_path: Path) -> None:
@@ -89,9 +115,7 @@ def test_classes_out_of_range_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.full((24, 48), CLASSES, np.uint8)).save(
         tmp_path / "SegmentationClass" / "e.png"
     )
-    run = _run(tmp_path)
-    assert run.returncode != 0
-    assert "e.png holds the class 3; expected 0 to 2, or 255" in " ".join(
-        (run.stderr + run.stdout).split()
-    )
-    assert "Traceback" not in run.stderr
+    found = _run(tmp_path)
+    assert found.returncode != 0
+    assert "e.png holds the class 3; expected 0 to 2, or 255" in said(found)
+    assert "Traceback" not in found.stderr

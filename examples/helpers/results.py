@@ -2,45 +2,99 @@
 """Rows of figures: printed, and kept in docs/results.json and docs/results.md."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _BEGIN, _END = "<!-- tasks -->\n", "<!-- end tasks -->"
+_NAMES = {"stock": "stock int8"}
 
 
-def printed(*rows: dict[str, Any]) -> str:
-    """Rows as a Markdown table."""
-    titles = ["task", "score", "images", "float", "stock int8", "ours", "ours - stock, 95 %"]
-    titles += ["as float: stock", "ours", "MACs proven", "never drained", "size: stock", "ours"]
-    titles += ["operators in float"]
-    lines = [" | ".join(titles), " | ".join(["---"] * 2 + ["--:"] * (len(titles) - 2))]
+def by_method(row: dict[str, Any]) -> str:
+    """A row as a Markdown table with a line for each method."""
+    titles = ["", row["metric"], "as float", "file", f"MACs proven at T={row['depth']}"]
+    titles += ["never drained", "weight bits given up", "latency"]
+    lines = [titles, ["---"] + ["--:"] * (len(titles) - 1)]
+    for method in ("float", "stock", "ours", *row["variants"]):
+        found, name = row[method], _NAMES.get(method, method)
+        if "refused" in found:
+            lines.append([name, "refused", *[""] * (len(titles) - 2)])
+            continue
+        cells = [name, f"{found['score']:.2f}", _percent(found, "agreement")]
+        cells.append(f"{found['bytes'] / 1024:.1f} KiB" if method != "float" else "")
+        cells += [_percent(found, "proven"), _percent(found, "never_drained")]
+        cells.append(_given(found, "weight_bits_given_up", "{:.2f}"))
+        lines.append([*cells, _given(found, "milliseconds", "{:.3f} ms")])
+    table = _markdown(lines)
+    if refused := row["stock"].get("refused"):
+        return f"{table}\n\ntfmot refuses the network: {refused}"
+    low, high = row["interval"]
+    return f"{table}\n\nours - stock, 95 % by a bootstrap over examples: {low:+.2f} to {high:+.2f}"
+
+
+def by_task(rows: Iterable[dict[str, Any]]) -> str:
+    """Rows as a Markdown table, a line each, and another of sizes and speed."""
+    titles = ["task", "score", "examples", "float", "stock int8", "ours", "ours - stock, 95 %"]
+    titles += ["as float: stock", "ours", "MACs proven", "never drained", "operators in float"]
+    lines = [titles, ["---"] * 2 + ["--:"] * (len(titles) - 3) + ["---"]]
+    sizes = ["task", "size: stock", "ours", "cycles, A53 model", "layers alone"]
+    sizes += ["instructions, AVX2", "latency: stock", "ours", "stock / ours"]
+    others = [sizes, ["---"] + ["--:"] * (len(sizes) - 1)]
     for row in rows:
         stock, ours = row["stock"], row["ours"]
         cells = [row["task"], row["metric"], str(row["images"])]
-        cells += [f"{row[method]['score']:.2f}" for method in ("float", "stock", "ours")]
-        low, high = row["interval"]
-        cells.append(f"{low:+.2f} to {high:+.2f}")
-        cells += [f"{100 * each['agreement']:.1f} %" for each in (stock, ours)]
-        cells += [f"{100 * ours[share]:.1f} %" for share in ("proven", "never_drained")]
-        cells += [f"{each['bytes'] / 1024:.0f} KiB" for each in (stock, ours)]
-        cells.append(", ".join(ours["float_operators"]) or "none")
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+        cells += [_given(row[method], "score", "{:.2f}") for method in ("float", "stock", "ours")]
+        if "refused" in stock:
+            cells[4] = "refused"
+        cells.append("{:+.2f} to {:+.2f}".format(*row["interval"]) if row["interval"] else "")
+        cells += [_percent(stock, "agreement"), _percent(ours, "agreement")]
+        cells += [_percent(ours, "proven"), _percent(ours, "never_drained")]
+        lines.append([*cells, ", ".join(ours["float_operators"]) or "none"])
+        others.append([row["task"], *_speed(row)])
+    return f"{_markdown(lines)}\n\n{_markdown(others)}"
+
+
+def _speed(row: dict[str, Any]) -> list[str]:
+    stock, ours, speed = row["stock"], row["ours"], row.get("speed", {})
+    cells = [f"{each['bytes'] / 1024:.0f} KiB" if "bytes" in each else "" for each in (stock, ours)]
+    cells += [_given(speed, "a53", "{:.2f}x"), _given(speed, "a53_layers", "{:.2f}x")]
+    cells.append(_given(speed, "avx2_instructions", "{:.3f}x"))
+    cells += [_given(each, "milliseconds", "{:.2f} ms") for each in (stock, ours)]
+    both = "milliseconds" in stock and "milliseconds" in ours
+    return [*cells, f"{stock['milliseconds'] / ours['milliseconds']:.2f}x" if both else ""]
+
+
+def _percent(found: dict[str, Any], name: str) -> str:
+    return f"{100 * found[name]:.1f} %" if name in found else ""
+
+
+def _given(found: dict[str, Any], name: str, text: str) -> str:
+    return text.format(found[name]) if name in found else ""
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def written(row: dict[str, Any], docs: Path = _DOCS) -> None:
     """Puts a row into docs/results.json, in the place of that task's last, and all in the page.
+
+    Figures of speed that the last one has are kept, if they are of the same file.
 
     Raises:
       ValueError: the page has no lines to put the table between.
     """
     file, page = docs / "results.json", docs / "results.md"
     rows = json.loads(file.read_text()) if file.is_file() else {}
+    last = rows.get(row["task"], {})
+    if "speed" in last and last["digest"] == row["digest"]:
+        row = {"speed": last["speed"], **row}
     rows[row["task"]] = row
     before, found, rest = page.read_text().partition(_BEGIN)
     _, closed, after = rest.partition(_END)
     if not found or not closed:
         raise ValueError(f"{page} has no lines {_BEGIN.strip()!r} and {_END!r}.")
     file.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-    page.write_text(f"{before}{_BEGIN}\n{printed(*rows.values())}\n\n{_END}{after}")
+    ordered = [rows[task] for task in sorted(rows)]
+    page.write_text(f"{before}{_BEGIN}\n{by_task(ordered)}\n\n{_END}{after}")

@@ -3,8 +3,9 @@
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,12 @@ import tf_keras as keras
 from numpy.typing import NDArray
 
 import oaq_keras
-from helpers.tflite_files import answers_of, float_kinds
+from helpers.tflite_files import answers_of, float_kinds, latencies
+from helpers.training import Budget, fitted
+from oaq_keras.trained import inflation_bits
 
-METHODS = ("float", "stock", "ours")
+FLOAT, STOCK, OURS = "float", "stock", "ours"
 _DRAWS = 300
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How both are trained.
-
-    Attributes:
-      epochs: of fine-tuning.
-      learning_rate: of Adam; it decays to zero by a cosine.
-      batch: images a step.
-      seed: of everything random.
-    """
-
-    epochs: int
-    learning_rate: float
-    batch: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -44,66 +30,111 @@ class Task:
     Attributes:
       name: in tables.
       metric: what `score` is, higher being better.
-      model: float tf_keras model.
-      train: makes the data of training, batches of inputs and targets.
+      model: gives the float tf_keras model.
+      train: gives the data of training, batches of inputs and targets, for that model.
       loss: as `compile` takes it, for targets and outputs in the model's order.
       inputs: of the test, float32 [images, ...].
       judged: what the outputs, by their names in the float model, come to, image by image.
-      score: of what was judged, 0 to 100, over all images or some.
+      score: of what was judged, over all images or some.
       agreement: of one image, how much two networks find the same, 0 to 1.
       show: is given a method's name and what was judged, to save pictures, say.
+      variants: further ways to train ours, by name: options of `oaq_keras.quantize`.
     """
 
     name: str
     metric: str
-    model: Any
-    train: Callable[[], Any]
+    model: Callable[[], Any]
+    train: Callable[[Any], Any]
     loss: Any
     inputs: NDArray[np.float32]
     judged: Callable[[dict[str, NDArray[np.float32]]], Sequence[Any]]
     score: Callable[[Sequence[Any], Sequence[int]], float]
     agreement: Callable[[Any, Any], float]
     show: Callable[[str, Sequence[Any]], None] = lambda method, judged: None
+    variants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def compare(task: Task, budget: Budget, folder: Path, depth: int = 16) -> dict[str, Any]:
-    """Trains what is not trained yet, and scores the files.
+@dataclass(frozen=True)
+class File:
+    """What a method made.
+
+    Attributes:
+      content: the .tflite file; empty where the method refused the network.
+      figures: of its training, for the row.
+    """
+
+    content: bytes
+    figures: dict[str, Any]
+
+
+def compare(
+    task: Task,
+    budget: Budget,
+    folder: Path,
+    depth: int = 16,
+    choices: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Trains what is not trained yet, and scores the files; or finds the row of these very files.
 
     Args:
       task: what is to be done.
-      budget: of both trainings.
+      budget: of all trainings.
       folder: for files and backups; a run that was stopped goes on from there.
       depth: accumulation depth T for ours to prove.
+      choices: what else decides the row, such as the data; JSON has their values.
 
     Returns:
       A row of figures, for `results`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {**asdict(budget), "task": task.name, "depth": depth}
-    contents = {method: _file(method, task, budget, folder, settings) for method in METHODS}
-    judged = {}
-    for method, content in contents.items():
-        print(f"{method}: {len(task.inputs)} images ...", flush=True)
-        judged[method] = list(task.judged(answers_of(content, task.inputs, task.model)))
+    settings = {**(choices or {}), **asdict(budget), "task": task.name, "depth": depth}
+    model = task.model()
+    methods = [FLOAT, STOCK, OURS, *task.variants]
+    files = {m: _file(m, task, model, budget, folder, settings) for m in methods}
+    row: dict[str, Any] = {**asdict(budget), "task": task.name, "depth": depth}
+    row |= {"metric": task.metric, "images": len(task.inputs), "variants": list(task.variants)}
+    kept = folder / "row.json"
+    known = {**settings, **{m: sha256(f.content).hexdigest() for m, f in files.items()}}
+    if kept.is_file() and (found := json.loads(kept.read_text()))["known"] == known:
+        return dict(found["row"])
+    judged: dict[str, list[Any]] = {}
+    for method, file in files.items():
+        row[method] = dict(file.figures)
+        if not file.content:
+            continue
+        print(f"{method}: {len(task.inputs)} examples ...", flush=True)
+        judged[method] = list(task.judged(answers_of(file.content, task.inputs, model)))
         task.show(method, judged[method])
-    every = range(len(judged["float"]))
-    certificates = {m: oaq_keras.certify(contents[m], depth=depth) for m in METHODS[1:]}
-    row: dict[str, Any] = {**settings, "metric": task.metric, "images": len(every)}
-    for method in METHODS:
-        row[method] = {
-            "score": task.score(judged[method], every),
-            "agreement": float(
-                np.mean([task.agreement(judged["float"][i], judged[method][i]) for i in every])
-            ),
-            "bytes": len(contents[method]),
-        }
-        if method in certificates:
-            summary = certificates[method].summary()
-            row[method]["proven"] = summary.proven_after_first
-            row[method]["never_drained"] = summary.never_drained_after_first
-            row[method]["float_operators"] = float_kinds(contents[method])
-    row["interval"] = _interval(task, judged["stock"], judged["ours"])
+        row[method] |= _figures(task, judged[FLOAT], judged[method], file.content)
+        if method != FLOAT:
+            row[method] |= _proofs(file.content, depth)
+    row["interval"] = _interval(task, judged[STOCK], judged[OURS]) if STOCK in judged else None
+    timed = {m: files[m].content for m in (STOCK, OURS) if files[m].content}
+    for method, milliseconds in latencies(timed, task.inputs[0]).items():
+        row[method]["milliseconds"] = milliseconds
+    row["digest"] = known[OURS]
+    kept.write_text(json.dumps({"known": known, "row": row}, indent=1))
     return row
+
+
+def _figures(
+    task: Task, expected: Sequence[Any], found: Sequence[Any], content: bytes
+) -> dict[str, Any]:
+    pairs = zip(expected, found, strict=True)
+    return {
+        "score": task.score(found, range(len(found))),
+        "agreement": float(np.mean([task.agreement(a, b) for a, b in pairs])),
+        "bytes": len(content),
+    }
+
+
+def _proofs(content: bytes, depth: int) -> dict[str, Any]:
+    summary = oaq_keras.certify(content, depth=depth).summary()
+    return {
+        "proven": summary.proven_after_first,
+        "never_drained": summary.never_drained_after_first,
+        "float_operators": float_kinds(content),
+    }
 
 
 def _interval(task: Task, before: Sequence[Any], after: Sequence[Any]) -> tuple[float, float]:
@@ -118,52 +149,47 @@ def _interval(task: Task, before: Sequence[Any], after: Sequence[Any]) -> tuple[
     return float(low), float(high)
 
 
-def _file(method: str, task: Task, budget: Budget, folder: Path, settings: dict[str, Any]) -> bytes:
-    """The .tflite file of a method: the one in the folder, if made with these settings."""
-    file, made_with = folder / f"{method}.tflite", folder / f"{method}.json"
-    text = json.dumps(settings, sort_keys=True)
-    if file.is_file() and made_with.is_file() and made_with.read_text() == text:
-        return file.read_bytes()
-    if method != "float":
+def _file(
+    method: str, task: Task, model: Any, budget: Budget, folder: Path, settings: dict[str, Any]
+) -> File:
+    """What a method makes; what is in the folder, if made with these settings."""
+    stem = method.replace(", ", "_").replace(" ", "_")
+    file, notes = folder / f"{stem}.tflite", folder / f"{stem}.json"
+    options = task.variants.get(method, {})
+    made_with = {**settings, "options": options}
+    if file.is_file() and notes.is_file():
+        known = json.loads(notes.read_text())
+        if known["made_with"] == made_with:
+            return File(file.read_bytes(), known["figures"])
+    if method != FLOAT:
         print(f"\n== {task.name}: {method}", flush=True)
-    content = _MAKE[method](task, budget, folder / f"{method}_backup", int(settings["depth"]))
-    file.write_bytes(content)
-    made_with.write_text(text)
-    return content
+    keras.utils.set_random_seed(budget.seed)
+    backup = folder / f"{stem}_backup"
+    if method == FLOAT:
+        made = File(bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert()), {})
+    elif method == STOCK:
+        made = _stock(task, model, budget, backup)
+    else:
+        quantized = oaq_keras.quantize(model, depth=settings["depth"], **options)
+        fitted(quantized, task.train(model), task.loss, budget, backup)
+        bits = inflation_bits(quantized)
+        made = File(oaq_keras.convert(quantized), {"weight_bits_given_up": bits})
+    file.write_bytes(made.content)
+    notes.write_text(json.dumps({"made_with": made_with, "figures": made.figures}, indent=1))
+    return made
 
 
-def _float(task: Task, budget: Budget, backup: Path, depth: int) -> bytes:
-    del budget, backup, depth
-    return bytes(tf.lite.TFLiteConverter.from_keras_model(task.model).convert())
-
-
-def _stock(task: Task, budget: Budget, backup: Path, depth: int) -> bytes:
+def _stock(task: Task, model: Any, budget: Budget, backup: Path) -> File:
     import tensorflow_model_optimization as tfmot
 
-    del depth
-    keras.utils.set_random_seed(budget.seed)
-    model = _fitted(tfmot.quantization.keras.quantize_model(task.model), task, budget, backup)
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    try:
+        quantized = tfmot.quantization.keras.quantize_model(model)
+    except (ValueError, RuntimeError, TypeError, NotImplementedError) as error:
+        print(f"tfmot refuses the network: {error}")
+        return File(b"", {"refused": str(error)})
+    fitted(quantized, task.train(model), task.loss, budget, backup)
+    converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
-        return bytes(converter.convert())
-
-
-def _ours(task: Task, budget: Budget, backup: Path, depth: int) -> bytes:
-    keras.utils.set_random_seed(budget.seed)
-    quantized = oaq_keras.quantize(task.model, depth=depth)
-    return bytes(oaq_keras.convert(_fitted(quantized, task, budget, backup)))
-
-
-_MAKE = {"float": _float, "stock": _stock, "ours": _ours}
-
-
-def _fitted(model: Any, task: Task, budget: Budget, backup: Path) -> Any:
-    data = task.train()
-    steps = int(data.cardinality()) * budget.epochs
-    rate = keras.optimizers.schedules.CosineDecay(budget.learning_rate, steps)
-    model.compile(keras.optimizers.Adam(rate), task.loss)
-    callbacks = [keras.callbacks.BackupAndRestore(str(backup))]
-    model.fit(data, epochs=budget.epochs, callbacks=callbacks, verbose=1)
-    return model
+        return File(bytes(converter.convert()), {})

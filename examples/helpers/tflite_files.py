@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs .tflite files, ours on our kernels."""
 
+import statistics
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,21 +28,62 @@ def answers_of(
     Returns:
       float32 [n, ...] by the name of the output's layer.
     """
-    ours = b"OaqConv2D" in content or b"OaqDepthwiseConv2D" in content
-    made = oaq_keras.Interpreter if ours else Interpreter
+    interpreter = interpreter_of(content)
+    answer = _by_signature if interpreter.get_signature_list() else _in_order
+    found = [answer(interpreter, each[None]) for each in inputs]
+    names = list(model.output_names)
+    if set(found[0]) != set(names):  # outputs may be counted instead
+        counted = dict(zip(sorted(found[0]), names, strict=True))
+        found = [{counted[name]: values for name, values in each.items()} for each in found]
+    return {name: np.stack([each[name][0] for each in found]) for name in names}
+
+
+def _by_signature(interpreter: Any, example: NDArray[np.float32]) -> dict[str, Any]:
+    runner = interpreter.get_signature_runner()
+    (source,) = runner.get_input_details()
+    answers = runner(**{source: example})
+    return {name.removeprefix("quant_"): np.array(values) for name, values in answers.items()}
+
+
+def _in_order(interpreter: Any, example: NDArray[np.float32]) -> dict[str, Any]:
+    """Of a file without signatures, whose outputs are in the model's order."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], example)
+    interpreter.invoke()
+    details = interpreter.get_output_details()
+    return {f"{i:04}": interpreter.get_tensor(each["index"]) for i, each in enumerate(details)}
+
+
+def interpreter_of(content: bytes) -> Any:
+    """An interpreter of one thread, LiteRT's or ours as the file's operators are."""
+    made = oaq_keras.Interpreter if b"Oaq" in content else Interpreter
     interpreter = made(model_content=content, num_threads=1)
     # The file's shape is [1, ...], or any number with 1 to begin with.
     interpreter.allocate_tensors()
-    runner = interpreter.get_signature_runner()
-    (source,) = runner.get_input_details()
-    found: dict[str, list[NDArray[np.float32]]] = {}
-    for each in inputs:
-        for name, answer in runner(**{source: each[None]}).items():
-            found.setdefault(name.removeprefix("quant_"), []).append(answer[0])
-    names = list(model.output_names)
-    if set(found) != set(names):  # signatures may count outputs instead
-        found = dict(zip(names, (found[name] for name in sorted(found)), strict=True))
-    return {name: np.stack(found[name]) for name in names}
+    return interpreter
+
+
+def latencies(
+    files: Mapping[str, bytes], example: NDArray[np.float32], seconds: float = 6.0
+) -> dict[str, float]:
+    """Median milliseconds of one inference of each file, on one thread, in turns.
+
+    Args:
+      files: .tflite files of one input, by name.
+      example: an input of theirs.
+      seconds: to take about, in all.
+    """
+    interpreters = {name: interpreter_of(content) for name, content in files.items()}
+    for each in interpreters.values():
+        each.set_tensor(each.get_input_details()[0]["index"], example[None])
+        each.invoke()
+    times: dict[str, list[float]] = {name: [] for name in files}
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        for name, each in interpreters.items():
+            start = time.perf_counter()
+            each.invoke()
+            times[name].append(time.perf_counter() - start)
+    return {name: 1e3 * statistics.median(found) for name, found in times.items()}
 
 
 def float_kinds(content: bytes) -> list[str]:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MobileNetV2 with given ImageNet weights, ready to be trained on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+from numpy.typing import NDArray
+
+from helpers.pictures import DataError
+
+
+def mobilenet_v2(
+    shape: tuple[int, int, int], weights: Path | None, pictures: NDArray[np.float32] | None = None
+) -> Any:
+    """MobileNetV2-1.0 (Sandler et al., arXiv 1801.04381) without its classifier.
+
+    Args:
+      shape: of the input, height, width and 3 channels of -1 to 1.
+      weights: a Keras .h5 file of the network's weights; or an .npz of kernels and biases into
+        which BatchNormalization is folded, with a `mapping` of layers to its arrays; None to begin
+        with random ones.
+      pictures: some inputs, float32 [n, height, width, 3], for folded weights: statistics of
+        BatchNormalization are taken from them.
+
+    Raises:
+      DataError: the file has not the network's weights.
+    """
+    model = keras.applications.MobileNetV2(shape, include_top=False, weights=None)
+    if weights is None:
+        return model
+    try:
+        if weights.suffix == ".npz":
+            _read_folded(model, weights)
+        else:
+            model.load_weights(weights, by_name=True, skip_mismatch=True)
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        raise DataError(f"{weights} has no weights of MobileNetV2-1.0: {error!r}.") from error
+    if weights.suffix == ".npz" and pictures is not None:
+        unfold(model, pictures)
+    return model
+
+
+def _read_folded(model: Any, path: Path) -> None:
+    with np.load(path, allow_pickle=False) as given:
+        for name, norm, *_ in json.loads(str(given["mapping"])):
+            if norm is None:
+                continue  # the classifier
+            keys = [key for key in given.files if key.startswith(f"{name}/")]
+            kernel = given[next(key for key in keys if "kernel" in key)]
+            layer, batch = model.get_layer(name), model.get_layer(norm)
+            bias = given[f"{name}/folded_bias"]
+            layer.set_weights([kernel.reshape(layer.get_weights()[0].shape)])
+            one = np.ones_like(bias)
+            batch.set_weights([one, bias, 0 * one, one * (1 - batch.epsilon)])
+
+
+def unfold(model: Any, pictures: NDArray[np.float32]) -> None:
+    """Gives BatchNormalization the statistics of its inputs; the model computes the same as before.
+
+    Where it was folded, mean 0 and variance 1 stand for no statistics of anything, and the first
+    step of a training would put others in their place.
+
+    Args:
+      model: tf_keras model; changed.
+      pictures: float32 [n, ...], inputs of it.
+    """
+    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    inputs = keras.Model(model.inputs, [each.input for each in norms])
+    for norm, values in zip(norms, inputs.predict(pictures, batch_size=8, verbose=0), strict=True):
+        gamma, beta, mean, variance = norm.get_weights()
+        factor = gamma / np.sqrt(variance + norm.epsilon)
+        axes = tuple(range(values.ndim - 1))
+        measured = values.mean(axes), values.var(axes)
+        norm.set_weights(
+            [
+                factor * np.sqrt(measured[1] + norm.epsilon),
+                beta + factor * (measured[0] - mean),
+                *measured,
+            ]
+        )
