@@ -131,10 +131,10 @@ def ssdlite() -> Task:
     def judged(outputs: dict[str, NDArray[np.float32]]) -> list[Detections]:
         return found_in(truth, *ssd.decode(list(outputs.values()), levels))
 
-    def shown(method: str, found: Sequence[Detections]) -> None:
-        show(method, found, truth, names)
+    def shown(method: str, found: Sequence[Detections]) -> dict[str, float]:
+        figures = show(method, found, truth, names)
         if method != OURS:
-            return
+            return figures
         content = (output / "ours.tflite").read_bytes()
         ended = with_post_process(content, ssd.HEADS, levels, len(names), _LEAST)
         (output / "ours_post_process.tflite").write_bytes(ended)
@@ -143,6 +143,7 @@ def ssdlite() -> Task:
         same = 100 * np.mean([agreement(*pair, least_overlap=0.95) for pair in pairs])
         score = precision(truth, again, range(len(again)), len(names))
         print(f"ours_post_process.tflite: {same:.1f} % the same boxes, mAP@0.5 {score:.2f}")
+        return figures
 
     inputs = ssd.scaled(tested)
     return Task(
@@ -206,7 +207,7 @@ def agreement(
 
 def show(
     method: str, found: Sequence[Detections], truth: Sequence[Annotated], names: Sequence[str]
-) -> None:
+) -> dict[str, float]:
     """Prints what COCO's definition says, and saves pictures: annotated left, found right."""
     mean, half = coco_mean_average_precision(truth, found, len(names))
     each = voc_average_precisions(truth, found, len(names))
@@ -224,6 +225,7 @@ def show(
         image = Image.fromarray(np.concatenate(pair, axis=1))
         image.thumbnail((960, 960))
         image.save(Path(FLAGS.output) / f"detection_{i}_{method}.jpg", quality=80)
+    return {"COCO's mAP": 100 * mean}
 
 
 def _lines(path: str) -> list[str]:

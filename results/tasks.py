@@ -39,7 +39,7 @@ class Run:
 
 _IMAGENET = (
     "--data {data}/imagenet --names {data}/imagenet/names.txt --pixels signed --distill "
-    "--learning_rate 1e-5 --batch 20"
+    "--learning_rate 3e-5 --batch 10 --epochs 8"
 )
 RUNS = (
     Run(
@@ -63,12 +63,12 @@ RUNS = (
     Run(
         "imagenet-mobilenet-v1",
         "classification.py",
-        f"{_IMAGENET} --model {{models}}/mobilenet_v1_0.25_224_imagenet.h5 --epochs 6",
+        f"{_IMAGENET} --model {{models}}/mobilenet_v1_0.25_224_imagenet.h5",
     ),
     Run(
         "imagenet-mobilenet-v2",
         "classification.py",
-        f"{_IMAGENET} --model {{data}}/mobilenet_v2_1.0_224_imagenet.h5 --epochs 3",
+        f"{_IMAGENET} --model {{data}}/mobilenet_v2_1.0_224_imagenet.h5",
     ),
     Run(
         "voc20-yolo-fastest",
@@ -81,7 +81,7 @@ RUNS = (
         "bccd-ssdlite",
         "detection.py",
         "--network ssdlite --data {data}/BCCD --names {data}/BCCD/names.txt --train trainval "
-        "--test test --weights {models}/mobilenetv2_1.0_224_from_int8.npz",
+        "--test test --weights {models}/mobilenetv2_1.0_224_from_int8.npz --epochs 6",
     ),
     Run(
         "voc21-deeplab",

@@ -35,12 +35,20 @@ def mobilenet_v2(
         if weights.suffix == ".npz":
             _read_folded(model, weights)
         else:
-            model.load_weights(weights, by_name=True, skip_mismatch=True)
+            _read_by_name(model, weights)
     except (OSError, ValueError, KeyError, StopIteration) as error:
         raise DataError(f"{weights} has no weights of MobileNetV2-1.0: {error!r}.") from error
     if weights.suffix == ".npz" and pictures is not None:
         unfold(model, pictures)
     return model
+
+
+def _read_by_name(model: Any, path: Path) -> None:
+    before = model.get_weights()
+    model.load_weights(path, by_name=True, skip_mismatch=True)
+    pairs = zip(before, model.get_weights(), strict=True)
+    if all(np.array_equal(old, new) for old, new in pairs):
+        raise ValueError("no layer has the name and the shape of one of its")
 
 
 def _read_folded(model: Any, path: Path) -> None:

@@ -99,7 +99,10 @@ def run(task: Callable[[], Task], after: Callable[[dict[str, Any]], None] | None
             given = task()
         except (DataError, OSError, ValueError) as error:
             raise app.UsageError(str(error)) from error
-        row = compare(given, budget(), Path(FLAGS.output), FLAGS.depth, choices())
+        try:
+            row = compare(given, budget(), Path(FLAGS.output), FLAGS.depth, choices())
+        except DataError as error:
+            raise app.UsageError(str(error)) from error
         if after is not None:
             after(row)
         print(f"\n{by_method(row)}\n\nFiles are in {FLAGS.output}")

@@ -30,7 +30,7 @@ class Split:
       labels: int64 [n].
     """
 
-    images: Sequence[Images]
+    images: Files | Images
     labels: NDArray[np.int64]
 
     def some(self, limit: int | None) -> Split:
@@ -40,7 +40,7 @@ class Split:
             return self
         places = np.linspace(0, count - 1, limit).astype(int)
         images = self.images
-        chosen = images.some(places) if isinstance(images, Files) else np.asarray(images)[places]
+        chosen = images.some(places) if isinstance(images, Files) else images[places]
         return Split(chosen, self.labels[places])
 
     def dataset(self, targets: NDArray[Any], seed: int | None = None) -> Any:

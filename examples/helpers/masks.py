@@ -91,7 +91,7 @@ def read(
         inner = max(1, round(height * scale)), max(1, round(width * scale))
         scaled = Image.fromarray(picture).resize(inner[::-1], Image.Resampling.BILINEAR)
         filled = np.full((*size, 3), _GREY, np.uint8)
-        filled[: inner[0], : inner[1]] = scaled
+        filled[: inner[0], : inner[1]] = np.asarray(scaled)
         images.append(filled)
         if classes is not None:
             masks.append(read_mask(folders.mask(split, stem), classes, void, inner))

@@ -38,12 +38,13 @@ def by_task(rows: Iterable[dict[str, Any]]) -> str:
     titles = ["task", "score", "examples", "float", "stock int8", "ours", "ours - stock, 95 %"]
     titles += ["as float: stock", "ours", "MACs proven", "never drained", "operators in float"]
     lines = [titles, ["---"] * 2 + ["--:"] * (len(titles) - 3) + ["---"]]
-    sizes = ["task", "size: stock", "ours", "cycles, A53 model", "layers alone"]
+    sizes = ["task", "size: stock", "ours", "A53 model: all", "dense", "depthwise"]
     sizes += ["instructions, AVX2", "latency: stock", "ours", "stock / ours"]
     others = [sizes, ["---"] + ["--:"] * (len(sizes) - 1)]
     for row in rows:
         stock, ours = row["stock"], row["ours"]
-        cells = [row["task"], row["metric"], str(row["images"])]
+        further = "".join(f"; {name} {_of_all(row, name)}" for name in ours.get("further", ()))
+        cells = [row["task"], row["metric"] + further, str(row["images"])]
         cells += [_given(row[method], "score", "{:.2f}") for method in ("float", "stock", "ours")]
         if "refused" in stock:
             cells[4] = "refused"
@@ -58,11 +59,17 @@ def by_task(rows: Iterable[dict[str, Any]]) -> str:
 def _speed(row: dict[str, Any]) -> list[str]:
     stock, ours, speed = row["stock"], row["ours"], row.get("speed", {})
     cells = [f"{each['bytes'] / 1024:.0f} KiB" if "bytes" in each else "" for each in (stock, ours)]
-    cells += [_given(speed, "a53", "{:.2f}x"), _given(speed, "a53_layers", "{:.2f}x")]
+    cells += [_given(speed, name, "{:.2f}x") for name in ("a53", "a53_dense", "a53_depthwise")]
     cells.append(_given(speed, "avx2_instructions", "{:.3f}x"))
     cells += [_given(each, "milliseconds", "{:.2f} ms") for each in (stock, ours)]
     both = "milliseconds" in stock and "milliseconds" in ours
     return [*cells, f"{stock['milliseconds'] / ours['milliseconds']:.2f}x" if both else ""]
+
+
+def _of_all(row: dict[str, Any], name: str) -> str:
+    """A further figure of float, stock and ours."""
+    found = (row[method].get("further", {}) for method in ("float", "stock", "ours"))
+    return ", ".join(_given(each, name, "{:.2f}") or "-" for each in found)
 
 
 def _percent(found: dict[str, Any], name: str) -> str:
@@ -89,7 +96,7 @@ def written(row: dict[str, Any], docs: Path = _DOCS) -> None:
     rows = json.loads(file.read_text()) if file.is_file() else {}
     last = rows.get(row["task"], {})
     if "speed" in last and last["digest"] == row["digest"]:
-        row = {"speed": last["speed"], **row}
+        row = {"speed": last["speed"], **row}  # a row may bring its own
     rows[row["task"]] = row
     before, found, rest = page.read_text().partition(_BEGIN)
     _, closed, after = rest.partition(_END)

@@ -15,6 +15,7 @@ import tf_keras as keras
 from numpy.typing import NDArray
 
 import oaq_keras
+from helpers.stock_ranges import settle
 from helpers.tflite_files import answers_of, float_kinds, latencies
 from helpers.training import Budget, fitted
 from oaq_keras.trained import inflation_bits
@@ -37,7 +38,8 @@ class Task:
       judged: what the outputs, by their names in the float model, come to, image by image.
       score: of what was judged, over all images or some.
       agreement: of one image, how much two networks find the same, 0 to 1.
-      show: is given a method's name and what was judged, to save pictures, say.
+      show: is given a method's name and what was judged, to save pictures, say; may give further
+        figures for the row.
       variants: further ways to train ours, by name: options of `oaq_keras.quantize`.
     """
 
@@ -50,7 +52,7 @@ class Task:
     judged: Callable[[dict[str, NDArray[np.float32]]], Sequence[Any]]
     score: Callable[[Sequence[Any], Sequence[int]], float]
     agreement: Callable[[Any, Any], float]
-    show: Callable[[str, Sequence[Any]], None] = lambda method, judged: None
+    show: Callable[[str, Sequence[Any]], Mapping[str, float] | None] = lambda method, judged: None
     variants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -104,7 +106,7 @@ def compare(
             continue
         print(f"{method}: {len(task.inputs)} examples ...", flush=True)
         judged[method] = list(task.judged(answers_of(file.content, task.inputs, model)))
-        task.show(method, judged[method])
+        row[method]["further"] = dict(task.show(method, judged[method]) or {})
         row[method] |= _figures(task, judged[FLOAT], judged[method], file.content)
         if method != FLOAT:
             row[method] |= _proofs(file.content, depth)
@@ -187,7 +189,10 @@ def _stock(task: Task, model: Any, budget: Budget, backup: Path) -> File:
     except (ValueError, RuntimeError, TypeError, NotImplementedError) as error:
         print(f"tfmot refuses the network: {error}")
         return File(b"", {"refused": str(error)})
-    fitted(quantized, task.train(model), task.loss, budget, backup)
+    data = task.train(model)
+    if not backup.exists():
+        settle(quantized, data)
+    fitted(quantized, data, task.loss, budget, backup)
     converter = tf.lite.TFLiteConverter.from_keras_model(quantized)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     with warnings.catch_warnings():

@@ -8,30 +8,57 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.results import printed, written
+from helpers.results import by_method, by_task, written
 
 PAGE = "# Results\n\n<!-- tasks -->\nold\n<!-- end tasks -->\n\nMore.\n"
 
 
 def _row(task: str, ours: float) -> dict[str, Any]:
-    figures = {"agreement": 0.75, "bytes": 2048, "float_operators": []}
+    figures = {"agreement": 0.75, "bytes": 2048, "float_operators": [], "milliseconds": 2.0}
     shares = {"proven": 1.0, "never_drained": 0.125}
     return {
         "task": task,
         "metric": "mIoU",
+        "depth": 16,
         "images": 7,
+        "variants": [],
+        "digest": f"{task} {ours}",
         "float": {"score": 40.0, **figures},
-        "stock": {"score": 39.0, **figures, **shares},
-        "ours": {"score": ours, **figures, **shares},
+        "stock": {"score": 39.0, **figures, **shares, "further": {"COCO": 7.0}},
+        "ours": {"score": ours, **figures, **shares, "milliseconds": 1.0, "further": {"COCO": 8.5}},
         "interval": (-0.5, 1.25),
     }
 
 
-def test_a_row_is_a_line_of_markdown() -> None:
-    *_, line = printed(_row("b", 39.5)).splitlines()
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[:7] == ["b", "mIoU", "7", "40.00", "39.00", "39.50", "-0.50 to +1.25"]
-    assert cells[7:] == ["75.0 %", "75.0 %", "100.0 %", "12.5 %", "2 KiB", "2 KiB", "none"]
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_is_a_line_of_two_tables() -> None:
+    scores, speed = (
+        _cells(line) for line in by_task([_row("b", 39.5)]).splitlines() if line.startswith("| b ")
+    )
+    assert scores[:3] == ["b", "mIoU; COCO -, 7.00, 8.50", "7"]
+    assert scores[3:7] == ["40.00", "39.00", "39.50", "-0.50 to +1.25"]
+    assert scores[7:] == ["75.0 %", "75.0 %", "100.0 %", "12.5 %", "none"]
+    assert speed == ["b", "2 KiB", "2 KiB", "", "", "", "", "2.00 ms", "1.00 ms", "2.00x"]
+
+
+def test_what_tfmot_refuses_is_said() -> None:
+    row = {**_row("b", 39.5), "stock": {"refused": "no such layer"}, "interval": None}
+    assert "refused" in by_task([row])
+    lines = by_method(row)
+    assert "| stock int8 | refused |" in lines
+    assert "tfmot refuses the network: no such layer" in lines
+
+
+def test_speed_is_kept_as_long_as_the_file_is_the_same(tmp_path: Path) -> None:
+    (tmp_path / "results.md").write_text(PAGE)
+    for row in ({**_row("a", 1.0), "speed": {"a53": 1.75}}, _row("a", 1.0)):
+        written(row, tmp_path)
+        assert "1.75x" in (tmp_path / "results.md").read_text()
+    written(_row("a", 2.0), tmp_path)
+    assert "1.75x" not in (tmp_path / "results.md").read_text()
 
 
 def test_rows_are_kept_and_replaced(tmp_path: Path) -> None:
@@ -43,7 +70,7 @@ def test_rows_are_kept_and_replaced(tmp_path: Path) -> None:
     page = (tmp_path / "results.md").read_text()
     assert page.startswith("# Results\n\n<!-- tasks -->\n")
     assert page.endswith("<!-- end tasks -->\n\nMore.\n")
-    assert page.count("| mIoU |") == 2
+    assert page.count("| mIoU; COCO") == 2
     assert "old" not in page
 
 
