@@ -66,14 +66,16 @@ def _read_folded(model: Any, path: Path) -> None:
 
 
 def unfold(model: Any, pictures: NDArray[np.float32]) -> None:
-    """Gives BatchNormalization the statistics of its inputs; the model computes the same as before.
+    """Takes out of kernels and BatchNormalization what was folded; nothing else is computed.
 
     Where it was folded, mean 0 and variance 1 stand for no statistics of anything, and the first
-    step of a training would put others in their place.
+    step of a training would put others in their place. And channels of a kernel have its factors
+    in them, so that a quantizer with one scale for all, as tfmot's of depthwise kernels is, leaves
+    nothing of the small ones.
 
     Args:
       model: tf_keras model; changed.
-      pictures: float32 [n, ...], inputs of it.
+      pictures: float32 [n, ...], inputs of it, for the statistics.
     """
     norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
     inputs = keras.Model(model.inputs, [each.input for each in norms])
@@ -81,11 +83,22 @@ def unfold(model: Any, pictures: NDArray[np.float32]) -> None:
         gamma, beta, mean, variance = norm.get_weights()
         factor = gamma / np.sqrt(variance + norm.epsilon)
         axes = tuple(range(values.ndim - 1))
-        measured = values.mean(axes), values.var(axes)
-        norm.set_weights(
-            [
-                factor * np.sqrt(measured[1] + norm.epsilon),
-                beta + factor * (measured[0] - mean),
-                *measured,
-            ]
-        )
+        measured, spread = values.mean(axes), values.var(axes)
+        beta = beta + factor * (measured - mean)
+        size = _divide_by_size(norm.inbound_nodes[0].inbound_layers)
+        variance = spread / np.square(size)
+        gamma = factor * size * np.sqrt(variance + norm.epsilon)
+        norm.set_weights([gamma, beta, measured / size, variance])
+
+
+def _divide_by_size(layer: Any) -> Any:
+    """Gives each channel of a kernel a largest weight of 1, and says what it was; 1 for others."""
+    if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) or layer.use_bias:
+        return np.float32(1)
+    (kernel,) = layer.get_weights()
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    by_channel = kernel.reshape(*kernel.shape[:2], -1) if depthwise else kernel
+    size = np.abs(by_channel).max(axis=tuple(range(by_channel.ndim - 1)))
+    size = np.where(size > 0, size, np.float32(1))
+    layer.set_weights([(by_channel / size).reshape(kernel.shape)])
+    return size
