@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training soak-examples matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -123,6 +123,9 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads
 	@$(RUN) -m tests.matrix.run
+
+soak-examples: $(READY) $(LIBRARY) ## the examples on networks as large as MobileNetV2, which the tests leave out
+	@OAQ_LONG=1 $(RUN) -m pytest -q tests/test_detection_example.py tests/test_segmentation_example.py
 
 # MODELS="a.tflite b.tflite" in place of those kept beside the repository, RUNTIME= a TensorFlow Lite
 # C library in place of the one that `make matrix` fetches.

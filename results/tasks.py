@@ -10,6 +10,7 @@ that was stopped goes on where it was, and a row that is there is not made again
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path("build/results/tasks")
+PICTURES = Path("docs/img")
 EXAMPLES = Path("examples")
 
 
@@ -30,11 +32,13 @@ class Run:
       name: of the run and of its folder.
       script: in examples/.
       arguments: of the script; {models} and {data} stand for folders.
+      shown: pictures for docs/img, of those that it saves; the data's licence has to allow it.
     """
 
     name: str
     script: str
     arguments: str
+    shown: tuple[str, ...] = ()
 
 
 _IMAGENET = (
@@ -82,6 +86,7 @@ RUNS = (
         "detection.py",
         "--network ssdlite --data {data}/BCCD --names {data}/BCCD/names.txt --train trainval "
         "--test test --weights {models}/mobilenetv2_1.0_224_from_int8.npz --epochs 6",
+        shown=("detection_0_stock.jpg", "detection_0_ours.jpg"),
     ),
     Run(
         "voc21-deeplab",
@@ -116,9 +121,12 @@ def main() -> int:
     failed = 0
     for run in chosen:
         print(f"\n## {run.name}", flush=True)
-        failed += (
-            subprocess.run(command(run, options.data, options.quick), check=False).returncode != 0
-        )
+        made = subprocess.run(command(run, options.data, options.quick), check=False)
+        failed += made.returncode != 0
+        if made.returncode == 0 and not options.quick:
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            for name in run.shown:
+                shutil.copy(FOLDER / run.name / name, PICTURES / f"{run.name}-{name}")
     return failed
 
 

@@ -29,6 +29,10 @@ needs_library = pytest.mark.skipif(
     not _library_is_there(), reason="needs the C library: make test builds it"
 )
 
+needs_time = pytest.mark.skipif(
+    not os.environ.get("OAQ_LONG"), reason="takes minutes: make soak-examples"
+)
+
 
 def run(script: str, *arguments: str, **flags: Any) -> subprocess.CompletedProcess[str]:
     """Runs a script with arguments and `--name=value` for each flag."""

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +16,11 @@ pytest.importorskip("pycocotools")
 from PIL import Image
 
 import oaq_keras
-from oaq_keras import library
 from oaq_keras._keras import keras
+from tests.examples import cells, needs_library, needs_time, run, said
 
-ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = "detection.py"
 SIDE, NAMES = 32, ("square", "disc")
-
-
-def _library_is_there() -> bool:
-    try:
-        library.load()
-    except oaq_keras.LibraryError:
-        return False
-    return True
 
 
 def _network(path: Path) -> None:
@@ -70,48 +60,33 @@ def _run(folder: Path, *arguments: str, **flags: object) -> subprocess.Completed
         "output": folder / "output",
         **flags,
     }
-    return subprocess.run(
-        [
-            *(sys.executable, "examples/detection.py", "--quick"),
-            *(f"--{name}={value}" for name, value in given.items()),
-            *arguments,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run(SCRIPT, "--quick", *arguments, **given)
 
 
-def _cells(printed: str, method: str) -> list[str]:
-    (line,) = (line for line in printed.splitlines() if line.startswith(f"| {method} "))
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-@pytest.mark.skipif(not _library_is_there(), reason="needs the C library: make test builds it")
+@needs_library
 def test_both_are_trained_and_scored(tmp_path: Path) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / "JPEGImages" / "f.jpg").write_text("broken")
     output = tmp_path / "output"
-    run = _run(tmp_path, scored=tmp_path / "scored.txt")
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "Left out: The picture" in run.stderr
-    assert "ours: 2 examples" in run.stdout  # of three pictures one is broken
-    assert _cells(run.stdout, "stock int8")
-    ours = _cells(run.stdout, "ours")
+    found = _run(tmp_path, scored=tmp_path / "scored.txt")
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "Left out: The picture" in found.stderr
+    assert "ours: 2 examples" in found.stdout  # of three pictures one is broken
+    assert cells(found, "stock int8")
+    ours = cells(found, "ours")
     assert ours[4] == "100.0 %"
     assert oaq_keras.certify(output / "ours.tflite").proven
     assert json.loads((output / "ours.json").read_text())["made_with"]["epochs"] == 1
     assert (output / "detection_1_ours.jpg").stat().st_size < 100_000
     before = (output / "ours.tflite").stat().st_mtime_ns
     again = _run(tmp_path, scored=tmp_path / "scored.txt")
-    assert _cells(again.stdout, "ours")[:-1] == ours[:-1]  # all but the latency
+    assert cells(again, "ours")[:-1] == ours[:-1]  # all but the latency
     assert (output / "ours.tflite").stat().st_mtime_ns == before
 
 
-@pytest.mark.skipif(not _library_is_there(), reason="needs the C library: make test builds it")
+@needs_library
+@needs_time
 def test_ssdlite_is_trained_from_its_backbone(tmp_path: Path) -> None:
     _pictures(tmp_path)
     xml = tmp_path / "Annotations" / "b.xml"
@@ -119,13 +94,13 @@ def test_ssdlite_is_trained_from_its_backbone(tmp_path: Path) -> None:
     backbone = tmp_path / "backbone.h5"
     shape = (96, 96, 3)
     keras.applications.MobileNetV2(shape, include_top=False, weights=None).save_weights(backbone)
-    run = _run(tmp_path, network="ssdlite", weights=backbone, side=96, batch=2)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "b.xml" in run.stderr  # a box without an area
-    ours = _cells(run.stdout, "ours")
+    found = _run(tmp_path, network="ssdlite", weights=backbone, side=96, batch=2)
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert "b.xml" in found.stderr  # a box without an area
+    ours = cells(found, "ours")
     assert ours[4] == "100.0 %"
-    assert "COCO's mAP" in run.stdout
-    (line,) = (line for line in run.stdout.splitlines() if "ours_post_process.tflite" in line)
+    assert "COCO's mAP" in found.stdout
+    (line,) = (line for line in found.stdout.splitlines() if "ours_post_process.tflite" in line)
     assert "100.0 % the same boxes" in line
     certificate = oaq_keras.certify(tmp_path / "output" / "ours_post_process.tflite")
     assert certificate.proven
@@ -145,10 +120,10 @@ def test_what_ssdlite_cannot_use_is_refused(
 ) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
-    run = _run(tmp_path, network="ssdlite", **flags)
-    assert run.returncode != 0
-    assert words in " ".join((run.stderr + run.stdout).split())
-    assert "Traceback" not in run.stderr
+    found = _run(tmp_path, network="ssdlite", **flags)
+    assert found.returncode != 0
+    assert words in said(found)
+    assert "Traceback" not in found.stderr
 
 
 @pytest.mark.parametrize(
@@ -159,16 +134,16 @@ def test_what_is_missing_is_named(tmp_path: Path, damage: str, words: str) -> No
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / damage).unlink()
-    run = _run(tmp_path)
-    assert run.returncode != 0
-    assert words in run.stderr + run.stdout
-    assert "Traceback" not in run.stderr
+    found = _run(tmp_path)
+    assert found.returncode != 0
+    assert words in said(found)
+    assert "Traceback" not in found.stderr
 
 
 def test_heads_of_other_classes_are_refused(tmp_path: Path) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / "names.txt").write_text("disc\n")
-    run = _run(tmp_path)
-    assert run.returncode != 0
-    assert "the heads of --weights" in " ".join((run.stderr + run.stdout).split())
+    found = _run(tmp_path)
+    assert found.returncode != 0
+    assert "the heads of --weights" in said(found)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import cifar10, methods, post_training, recertify, rows
+from results import cifar10, methods, post_training, recertify, rows, tasks
 
 
 def test_a_row_is_made_once(tmp_path: Path) -> None:
@@ -25,6 +25,22 @@ def test_a_row_is_made_once(tmp_path: Path) -> None:
     assert rows.kept_row(settings, make, tmp_path) == first
     assert rows.kept_row({**settings, "seed": 2}, make, tmp_path)["seed"] == 2
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("run", tasks.RUNS, ids=lambda run: run.name)
+def test_tasks_are_told_where_all_is(run: tasks.Run, tmp_path: Path) -> None:
+    _, script, *told = tasks.command(run, tmp_path, quick=False)
+    assert Path(script).is_file()
+    assert told[-1] == "--write"
+    assert told[told.index("--output") + 1] == str(tasks.FOLDER / run.name)
+    # Only --pictures and --masks have braces left, for the script.
+    assert {word for word in told if "{" in word} <= {"{split}", "{split}annot"}
+    assert "--write" not in tasks.command(run, tmp_path, quick=True)
+
+
+def test_tasks_have_names_of_their_own() -> None:
+    names = [run.name for run in tasks.RUNS]
+    assert len(set(names)) == len(names)
 
 
 def test_a_row_that_failed_is_not_kept(tmp_path: Path) -> None:

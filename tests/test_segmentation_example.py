@@ -18,7 +18,7 @@ import oaq_keras
 from oaq_keras._keras import keras
 from oaq_keras.flatbuffer import read_model
 from oaq_keras.float_operators import float_operators
-from tests.examples import cells, needs_library, run, said
+from tests.examples import cells, needs_library, needs_time, run, said
 
 SCRIPT = "segmentation.py"
 SIDE, CLASSES, VOID = 33, 3, 255
@@ -66,6 +66,7 @@ def test_a_given_network_is_trained_and_scored(tmp_path: Path) -> None:
 
 
 @needs_library
+@needs_time
 def test_a_network_is_trained_on_folders_of_a_split_each(tmp_path: Path) -> None:
     _pictures(tmp_path)
     for split, stems in (("train", "abcd"), ("val", "efg")):

@@ -20,10 +20,14 @@ def confusion(
 
 
 def intersection_over_union(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each class of a confusion matrix; nan for classes that neither truth nor answers have."""
+    """Of each class of a confusion matrix; nan for classes that the truth has nowhere.
+
+    Over a whole data set there are none of these. Over a part of it, a single pixel answered so
+    would count as a class that was never found.
+    """
     hits = np.diagonal(counts).astype(np.float64)
     union = counts.sum(0) + counts.sum(1) - hits
-    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+    return np.where(counts.sum(1) > 0, hits / np.maximum(union, 1), np.nan)
 
 
 def overlaid(

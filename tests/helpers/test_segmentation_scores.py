@@ -18,6 +18,11 @@ def test_by_hand() -> None:
     assert np.isnan(found[3])
 
 
+def test_a_class_that_is_nowhere_is_no_class() -> None:
+    counts = confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1]), 3)
+    np.testing.assert_allclose(intersection_over_union(counts), [2 / 3, 1, np.nan])
+
+
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         confusion(np.zeros((2, 2), int), np.zeros((2, 3), int), 2)
