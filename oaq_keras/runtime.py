@@ -46,8 +46,8 @@ class Interpreter(litert.Interpreter):
           num_threads: threads of our kernels and of LiteRT's.
           isa: kernels to use, by name (docs/format.md); `auto` takes the best for this CPU.
           plan: `int16` wherever it is proven, `exact` nowhere, `auto` where it also pays.
-          builtin: run builtin int8 operators, and QUANTIZE between int8 and uint8, on our kernels
-            too, not only Oaq operators.
+          builtin: run builtin int8 layers on our kernels too, not only Oaq operators; QUANTIZE
+            between int8 and uint8, and LEAKY_RELU of these, then too, as among Oaq operators.
           profile: time every operator that runs on our kernels, for `plan()`.
           **litert_options: any other keyword of LiteRT's interpreter.
 

@@ -362,7 +362,10 @@ def _check_plan(
             yield from _check_table(recoding, entry)
     for entry in entries.values():
         if entry["runs"] == "table":
-            yield f"op {entry['op']}: the plan runs it by table, the file has no 8-bit QUANTIZE"
+            yield (
+                f"op {entry['op']}: the plan runs it by table, the file has no 8-bit QUANTIZE or "
+                "LEAKY_RELU there"
+            )
         elif entry["runs"] != "stock":
             yield f"op {entry['op']}: the plan runs it {entry['runs']}, the file has no int8 layer"
 

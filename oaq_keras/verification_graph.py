@@ -76,7 +76,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Recoding:
-    """A QUANTIZE that gives each of an 8-bit tensor's codes another one.
+    """A QUANTIZE or LEAKY_RELU that gives each of an 8-bit tensor's codes another one.
 
     Attributes:
       subgraph, op, name: which operator.
@@ -91,7 +91,7 @@ class Recoding:
 
 
 def recodings_of(model: Any) -> list[Recoding]:
-    """The QUANTIZE operators of a model between 8-bit tensors.
+    """The QUANTIZE operators of a model between 8-bit tensors, and the LEAKY_RELUs of such.
 
     Raises:
       ModelFileError: fields contradict each other.
@@ -101,9 +101,9 @@ def recodings_of(model: Any) -> list[Recoding]:
         for position, graph in enumerate(model.subgraphs):
             ranges = _ranges(model, graph)
             for op, operator in enumerate(graph.operators):
-                if kind_of(model, operator) != "QUANTIZE":
-                    continue
-                if _recode(graph, operator) is not None:
+                kind = kind_of(model, operator)
+                recodes = kind == "QUANTIZE" and _recode(graph, operator) is not None
+                if recodes or (kind == "LEAKY_RELU" and _leaks(graph, operator)):
                     source, output = operator.inputs[0], operator.outputs[0]
                     known = _bytes_range(graph, source, ranges)
                     found.append(Recoding(position, op, name_of(graph, output), *known))
@@ -295,6 +295,25 @@ def _recode(graph: Any, operator: Any) -> Callable[[int], int] | None:
         return max(least, min(most, made[1] + (away if scaled >= 0 else -away)))
 
     return recode
+
+
+def _leaks(graph: Any, operator: Any) -> bool:
+    """Whether a LEAKY_RELU is of codes of one 8-bit type, and leaves their order as it is.
+
+    What it leaves is not followed: all codes are taken for possible behind it.
+    """
+    inputs, outputs = operator.inputs, operator.outputs
+    if len(inputs) != 1 or len(outputs) != 1 or min(*inputs, *outputs) < 0:
+        return False
+    given, made = _affine(graph, inputs[0], _BYTES), _affine(graph, outputs[0], _BYTES)
+    options = operator.builtinOptions
+    return (
+        given is not None
+        and made is not None
+        and graph.tensors[inputs[0]].type == graph.tensors[outputs[0]].type
+        and isinstance(options, schema.LeakyReluOptionsT)
+        and 0 <= options.alpha < math.inf
+    )
 
 
 def _affine(

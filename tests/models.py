@@ -197,6 +197,16 @@ class ModelBuilder:
         output = self.tensor(name, shape, scale, zero_point, dtype=dtype)
         return self.op("QUANTIZE", [source], output, schema.QuantizeOptionsT())
 
+    def leaky_relu(self, source: int, alpha: float, scale: float, zero_point: int) -> int:
+        """LEAKY_RELU into another scale and zero point of the same type."""
+        given = self.graph.tensors[source]
+        dtype = "uint8" if given.type == schema.TensorType.UINT8 else "int8"
+        name = f"leaked_{len(self.graph.tensors)}"
+        output = self.tensor(name, given.shape, scale, zero_point, dtype=dtype)
+        options = schema.LeakyReluOptionsT()
+        options.alpha = alpha
+        return self.op("LEAKY_RELU", [source], output, options)
+
     def add(
         self, a: int, b: int, name: str = "add", scale: float = 0.05, activation: int = NONE
     ) -> int:

@@ -179,7 +179,7 @@ def test_hot_loops_keep_to_registers(compiler: str, name: str, tmp_path: Path) -
             pytest.skip(f"{compiler} does not know {flag}")
     listing = compiled(compiler, KERNELS / name, ["-O3", "-DNDEBUG", *flags], tmp_path / "k.o")
     hot, wrong = faults(listing, SLACK[compiler])
-    assert hot > 0 or "copy" in name
+    assert hot > 0 or "copy" in name or "look_up" in name  # no products
     assert not wrong, "\n".join(wrong)
 
 

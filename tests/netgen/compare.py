@@ -28,7 +28,8 @@ Corrupt = Callable[[Node, Codes], Codes]
 _REFERENCE = litert.OpResolverType.BUILTIN_REF
 # Of a layer: with less, the kernels leave their threads asleep.
 _MACS_TO_SPLIT = 2 << 16
-# Of the scales of a QUANTIZE: from here on its products leave 32 bits.
+_TABLES = ("QUANTIZE", "LEAKY_RELU")
+# Of the scales of these: from here on their products leave 32 bits.
 _RATIO = 2.0**23
 _FORMS = ("builtin", "custom")
 _PLANS = ("int16", "exact", "auto")
@@ -270,7 +271,7 @@ def _planned(
 ) -> str:
     """What the plan promises: every operator of ours runs as told, on codes inside its range."""
     made = network.nodes[node]
-    if made.kind not in (*LAYERS, "QUANTIZE"):
+    if made.kind not in (*LAYERS, *_TABLES):
         return ""
     if entry is None:
         return "not in the plan"
@@ -290,9 +291,10 @@ def _planned(
 
 
 def _expected_runs(network: Network, made: Node, way: Way) -> tuple[str, ...]:
-    if made.kind == "QUANTIZE":
+    if made.kind in _TABLES:
         ratio = quantizations(network.nodes)[made.inputs[0]][0] / float(np.float32(made.scale))
-        return ("table",) if way.form == "builtin" and ratio < _RATIO else ("stock",)
+        ours = way.form == "builtin" or any(node.kind in LAYERS for node in network.nodes)
+        return ("table",) if ours and ratio < _RATIO else ("stock",)
     # Elsewhere a pair of products may saturate, or a dot-product instruction make int16 useless.
     sure = way.plan if way.plan == "exact" or way.isa == "scalar" else "auto"
     return {"int16": ("int16",), "exact": ("exact",)}.get(sure, ("int16", "exact"))

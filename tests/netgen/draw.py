@@ -296,6 +296,11 @@ def _quantize(drawer: Drawer, kind: str, source: int) -> Node | None:
     return Node(kind, (source,), *_near(drawer, source))
 
 
+def _leaky_relu(drawer: Drawer, kind: str, source: int) -> Node | None:
+    alpha = drawer.pick((0.1, 0.2, 0.0, 1.0, float(drawer.rng.uniform(0, 1.5))))
+    return Node(kind, (source,), *_near(drawer, source), {"alpha": alpha})
+
+
 def _near(drawer: Drawer, source: int) -> Quantization:
     """A scale of the same order: further off, every code would become the same one."""
     scale = drawer.quantizations[source][0] * 2 ** drawer.pick(
@@ -321,5 +326,6 @@ _KINDS: dict[str, tuple[Draw, float]] = {
     "RELU6": (_activation, 0.6),
     "MEAN": (_mean, 0.4),
     "QUANTIZE": (_quantize, 0.8),
+    "LEAKY_RELU": (_leaky_relu, 0.8),
     **MOVES,
 }

@@ -268,6 +268,7 @@ _OPTIONS: dict[str, Callable[[Node], Any]] = {
     "RESHAPE": _plain(schema.ReshapeOptionsT, newShape="shape"),
     "MEAN": _plain(schema.ReducerOptionsT, keepDims="keep_dims"),
     "QUANTIZE": _plain(schema.QuantizeOptionsT),
+    "LEAKY_RELU": _plain(schema.LeakyReluOptionsT, alpha="alpha"),
     "STRIDED_SLICE": _plain(schema.StridedSliceOptionsT),
     "RESIZE_NEAREST_NEIGHBOR": _plain(
         schema.ResizeNearestNeighborOptionsT,

@@ -33,7 +33,8 @@ target_sources(oaq PRIVATE core/neon/depthwise_neon.c)
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
   # With 16 registers they would spill what sums through memory cost.
   oaq_add_kernels("${OAQ_NEON_FLAGS}" core/neon/depthwise_clamp_neon.c
-                  core/neon/depthwise_codes_3x3_neon.c core/neon/depthwise_codes_5x5_neon.c)
+                  core/neon/depthwise_codes_3x3_neon.c core/neon/depthwise_codes_5x5_neon.c
+                  core/neon/look_up_neon.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod" core/neon/gemm_i32_c4_8x8_dotprod.c)
   oaq_add_kernels("${OAQ_NEON_FLAGS};-march=armv8.2-a+dotprod+i8mm"
                   core/neon/gemm_i32_c8_8x8_i8mm.c)

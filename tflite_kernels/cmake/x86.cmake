@@ -23,6 +23,7 @@ oaq_add_kernels("-mavx512bw;-mavx512vl"
   core/avx512bw/gemm_i32_wide_12x16_avx512bw.c
   core/avx512bw/gemm_i32_wide_8x32_avx512bw.c
   core/avx512bw/output_avx512bw.c)
+oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vbmi" core/avx512vbmi/look_up_avx512vbmi.c)
 oaq_add_kernels("-mavx512bw;-mavx512vl;-mavx512vnni"
   core/vnni/gemm_i32_c4_6x16_vnni256.c
   core/vnni/gemm_i32_c4_12x16_vnni.c

@@ -36,24 +36,49 @@ static OaqCodeChange change_of(const uint8_t* bytes) {
   return kept ? OAQ_CODES_KEPT : flipped ? OAQ_CODES_FLIPPED : OAQ_CODES_LOOKED_UP;
 }
 
-bool oaq_code_table_init(const OaqCodes* input, const OaqCodes* output, OaqCodeTable* table,
-                         OaqError* error) {
-  OaqMultiplier multiplier;
-  const double ratio = (double)input->scale / (double)output->scale;
-  if (!oaq_quantize_multiplier(ratio, &multiplier, error)) return false;
-  if (multiplier.shift > kMostShift) {
-    return oaq_fail(error, "scale %g to scale %g, expected less than 2^23 times the output's",
-                    (double)input->scale, (double)output->scale);
-  }
+static bool multiplier_of(double ratio, const OaqCodes* input, const OaqCodes* output,
+                          OaqMultiplier* multiplier, OaqError* error) {
+  if (!oaq_quantize_multiplier(ratio, multiplier, error)) return false;
+  if (multiplier->shift <= kMostShift) return true;
+  return oaq_fail(error, "scale %g to scale %g, expected less than 2^23 times the output's",
+                  (double)input->scale, (double)output->scale);
+}
+
+static void fill(const OaqCodes* input, const OaqCodes* output, OaqMultiplier above,
+                 OaqMultiplier below, OaqCodeTable* table) {
   const OaqRange limits = oaq_codes_range(output->is_signed);
   for (int i = 0; i < 256; ++i) {
     const int32_t steps = code_of((uint8_t)i, input->is_signed) - input->zero_point;
-    const int32_t scaled = oaq_multiply_by_quantized_multiplier(steps, multiplier);
+    const int32_t scaled = oaq_multiply_by_quantized_multiplier(steps, steps < 0 ? below : above);
     table->bytes[i] = (uint8_t)oaq_clamp(scaled + output->zero_point, limits.lo, limits.hi);
   }
   table->change = change_of(table->bytes);
   table->from_signed = input->is_signed;
   table->to_signed = output->is_signed;
+}
+
+bool oaq_code_table_init(const OaqCodes* input, const OaqCodes* output, OaqCodeTable* table,
+                         OaqError* error) {
+  OaqMultiplier multiplier;
+  const double ratio = (double)input->scale / (double)output->scale;
+  if (!multiplier_of(ratio, input, output, &multiplier, error)) return false;
+  fill(input, output, multiplier, multiplier, table);
+  return true;
+}
+
+bool oaq_code_table_init_leaky_relu(const OaqCodes* input, const OaqCodes* output, float alpha,
+                                    OaqCodeTable* table, OaqError* error) {
+  // Below 0 a larger code could become a smaller one.
+  if (!(alpha >= 0)) return oaq_fail(error, "alpha %g, expected 0 or more", (double)alpha);
+  // Products and quotients in single precision, as TFLite takes them here.
+  const float ratio = input->scale / output->scale;
+  const float leak = input->scale * alpha / output->scale;
+  OaqMultiplier above, below;
+  if (!multiplier_of((double)ratio, input, output, &above, error) ||
+      !multiplier_of((double)leak, input, output, &below, error)) {
+    return false;
+  }
+  fill(input, output, above, below, table);
   return true;
 }
 
@@ -67,7 +92,7 @@ static void flip(size_t count, const uint8_t* in, uint8_t* out) {
   for (size_t i = 0; i < count; ++i) out[i] = in[i] ^ kTopBit;
 }
 
-static void look_up(const uint8_t* bytes, size_t count, const uint8_t* in, uint8_t* out) {
+static void look_up_plainly(const uint8_t* bytes, size_t count, const uint8_t* in, uint8_t* out) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8) {
     // Before the first store, which the next load would have to wait for: it may be of the same
@@ -86,10 +111,10 @@ static void look_up(const uint8_t* bytes, size_t count, const uint8_t* in, uint8
   for (; i < count; ++i) out[i] = bytes[in[i]];
 }
 
-void oaq_code_table_apply(const OaqCodeTable* table, size_t count, const uint8_t* in,
-                          uint8_t* out) {
+void oaq_code_table_apply(const OaqCodeTable* table, OaqLookUp look_up, size_t count,
+                          const uint8_t* in, uint8_t* out) {
   if (table->change == OAQ_CODES_LOOKED_UP) {
-    look_up(table->bytes, count, in, out);
+    (look_up != NULL ? look_up : look_up_plainly)(table->bytes, count, in, out);
   } else if (table->change == OAQ_CODES_FLIPPED) {
     flip(count, in, out);
   } else if (in != out) {
@@ -106,6 +131,7 @@ OaqSplit oaq_code_table_split(const OaqCodeTable* table, const OaqThreads* threa
 
 typedef struct Run {
   const OaqCodeTable* table;
+  OaqLookUp look_up;
   const OaqSplit* split;
   size_t count;
   const uint8_t* in;
@@ -118,11 +144,11 @@ static void run_part(void* data, size_t index, size_t worker) {
   const OaqPart part = oaq_split_part(run->split, index);
   const size_t first = part.first_row * kRow;
   const size_t count = oaq_min_size(part.rows * kRow, run->count - first);
-  oaq_code_table_apply(run->table, count, run->in + first, run->out + first);
+  oaq_code_table_apply(run->table, run->look_up, count, run->in + first, run->out + first);
 }
 
-void oaq_code_table_run(const OaqCodeTable* table, const OaqSplit* split, OaqThreads* threads,
-                        size_t count, const uint8_t* in, uint8_t* out) {
-  Run run = {table, split, count, in, out};
+void oaq_code_table_run(const OaqCodeTable* table, OaqLookUp look_up, const OaqSplit* split,
+                        OaqThreads* threads, size_t count, const uint8_t* in, uint8_t* out) {
+  Run run = {table, look_up, split, count, in, out};
   oaq_threads_run(threads, split->workers, split->parts, run_part, &run);
 }

@@ -145,6 +145,9 @@ typedef struct OaqDepthwise {
   size_t num_filters;
 } OaqDepthwise;
 
+// out[i] = bytes[in[i]], of 256 bytes; `out` may be `in`, but not overlap it otherwise.
+typedef void (*OaqLookUp)(const uint8_t* bytes, size_t count, const uint8_t* in, uint8_t* out);
+
 // The kernels of one ISA.
 typedef struct OaqKernels {
   const char* isa;
@@ -155,6 +158,7 @@ typedef struct OaqKernels {
   const OaqGemm* broadcast;  // int16 for any op that it costs less; NULL where there is none
   const OaqDepthwise* depthwise;
   OaqOutput output;
+  OaqLookUp look_up;  // NULL where it would be no faster than the plain loop of core/code_table.c
 } OaqKernels;
 
 // The family for an op of `channels` output channels, of a group.

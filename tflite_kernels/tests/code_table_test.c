@@ -101,24 +101,56 @@ static void test_extreme_ratios(void) {
   CHECK(strstr(error.text, "expected less than 2^23 times") != NULL);
 }
 
+static void test_leaky_relu(Random* random) {
+  for (int round = 0; round < 2000; ++round) {
+    OaqCodes from = random_codes_format(random);
+    OaqCodes to = random_codes_format(random);
+    to.scale = (float)ldexp(from.scale, random_int(random, -6, 6));
+    const float alpha = (float)random_int(random, 0, 300) / 200.0f;
+    OaqCodeTable table;
+    CHECK(oaq_code_table_init_leaky_relu(&from, &to, alpha, &table, NULL));
+    const OaqRange limits = oaq_codes_range(to.is_signed);
+    for (int i = 0; i < 256; ++i) {
+      const int32_t steps = code_of(i, from.is_signed) - from.zero_point;
+      const double real = (double)from.scale * steps * (steps < 0 ? (double)alpha : 1.0);
+      const double exact = real / (double)to.scale + to.zero_point;
+      const double clamped = fmin(fmax(exact, limits.lo), limits.hi);
+      CHECK(fabs(code_of(table.bytes[i], to.is_signed) - clamped) <= 0.75 + 1e-4);
+    }
+    check_range(&table, random);
+  }
+  const OaqCodes codes = {true, 0.5f, 3};
+  OaqCodeTable table;
+  OaqError error;
+  // A slope of 1 changes nothing, one of 0 is RELU.
+  CHECK(oaq_code_table_init_leaky_relu(&codes, &codes, 1.0f, &table, NULL));
+  CHECK(table.change == OAQ_CODES_KEPT);
+  CHECK(oaq_code_table_init_leaky_relu(&codes, &codes, 0.0f, &table, NULL));
+  CHECK(table.bytes[0x80] == 3 && table.bytes[2] == 3 && table.bytes[4] == 4);
+  const float wrong[] = {-0.5f, NAN, INFINITY, 1e8f};
+  for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); ++i) {
+    CHECK(!oaq_code_table_init_leaky_relu(&codes, &codes, wrong[i], &table, &error));
+  }
+}
+
 // Bytes before and behind the output must stay.
-static void check_run(const OaqCodeTable* table, OaqThreads* threads, size_t count, size_t offset,
-                      Random* random) {
+static void check_run(const OaqCodeTable* table, OaqLookUp look_up, OaqThreads* threads,
+                      size_t count, size_t offset, Random* random) {
   uint8_t* in = test_alloc(count + 2, 1);
   uint8_t* out = test_alloc(count + 18, 1);
   for (size_t i = 0; i < count; ++i) in[i] = (uint8_t)random_bits(random);
   memset(out, 0x55, count + 18);
   const OaqSplit split = oaq_code_table_split(table, threads, count);
-  oaq_code_table_run(table, &split, threads, count, in, out + 1 + offset);
+  oaq_code_table_run(table, look_up, &split, threads, count, in, out + 1 + offset);
   for (size_t i = 0; i < count; ++i) CHECK(out[1 + offset + i] == table->bytes[in[i]]);
   CHECK(out[offset] == 0x55 && out[1 + offset + count] == 0x55);
-  oaq_code_table_run(table, &split, threads, count, in, in);
+  oaq_code_table_run(table, look_up, &split, threads, count, in, in);
   CHECK(memcmp(in, out + 1 + offset, count) == 0);
   free(in);
   free(out);
 }
 
-static void test_runs(Random* random) {
+static void test_runs(OaqLookUp look_up, Random* random) {
   static const size_t kSizes[] = {0,  1,  7,    8,    9,    15,    16,    17,
                                   31, 33, 4095, 4096, 4097, 50001, 600000};
   static const OaqCodes kFrom = {false, 0.5f, 128};
@@ -129,7 +161,7 @@ static void test_runs(Random* random) {
       OaqCodeTable table;
       CHECK(change_between(&kFrom, &kTo[change], &table) == (OaqCodeChange)change);
       for (size_t i = 0; i < sizeof(kSizes) / sizeof(kSizes[0]); ++i) {
-        check_run(&table, threads, kSizes[i], i % 16, random);
+        check_run(&table, look_up, threads, kSizes[i], i % 16, random);
       }
       // Large tensors are shared out, small ones are not.
       CHECK(oaq_code_table_split(&table, threads, 16384).workers == 1);
@@ -145,6 +177,11 @@ int main(void) {
   test_tables(&random);
   test_changes_that_need_no_table();
   test_extreme_ratios();
-  test_runs(&random);
+  test_leaky_relu(&random);
+  test_runs(NULL, &random);
+  for (size_t i = 0; i < oaq_num_isas; ++i) {
+    const OaqKernels* kernels = oaq_kernels_find(oaq_isas[i]);
+    if (kernels != NULL && kernels->look_up != NULL) test_runs(kernels->look_up, &random);
+  }
   return 0;
 }

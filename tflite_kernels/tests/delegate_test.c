@@ -280,6 +280,41 @@ static void test_quantize(void) {
   EXPECT_QUANTIZE_LEFT("tensor of its own", fake.tensors[kOutput].allocation_type = kTfLiteMmapRo);
 }
 
+static void make_leaky_relu(Fake* fake, TfLiteLeakyReluParams* params) {
+  make_quantize(fake);
+  fake->registration.builtin_code = kBuiltinLeakyRelu;
+  fake->tensors[kInput].type = kTfLiteInt8;
+  fake->tensors[kInput].params.zero_point = 0;
+  fake->tensors[kOutput].params = fake->tensors[kInput].params;
+  params->alpha = 0.5f;
+  fake->node.builtin_data = params;
+}
+
+#define EXPECT_LEAKY_RELU_LEFT(reason, change) \
+  do {                                         \
+    make_leaky_relu(&fake, &params);           \
+    change;                                    \
+    CHECK(!delegate_to(&fake, reason));        \
+  } while (0)
+
+static void test_leaky_relu(void) {
+  Fake fake;
+  TfLiteLeakyReluParams params;
+  make_leaky_relu(&fake, &params);
+  CHECK(delegate_to(&fake, "\"reason\": \"codes by table\""));
+  for (size_t i = 0; i < 96; ++i) {
+    const int code = fake.input[i];
+    // Halves up.
+    CHECK(fake.output[i] == (code < 0 ? code / 2 : code));
+  }
+  EXPECT_LEAKY_RELU_LEFT("no options", fake.node.builtin_data = NULL);
+  EXPECT_LEAKY_RELU_LEFT("alpha -1, expected 0 or more", params.alpha = -1);
+  EXPECT_LEAKY_RELU_LEFT("alpha nan", params.alpha = NAN);
+  EXPECT_LEAKY_RELU_LEFT("multiplier inf", params.alpha = INFINITY);
+  EXPECT_LEAKY_RELU_LEFT("of two types", fake.tensors[kOutput].type = kTfLiteUInt8);
+  EXPECT_LEAKY_RELU_LEFT("is float32", fake.tensors[kInput].type = kTfLiteFloat32);
+}
+
 static void test_quantize_that_changes_shape(void) {
   Fake fake;
   make_quantize(&fake);
@@ -670,6 +705,7 @@ int main(void) {
   test_options();
   test_what_is_left_to_the_runtime();
   test_quantize();
+  test_leaky_relu();
   test_quantize_that_changes_shape();
   test_input_that_changes_shape();
   test_shapes_that_the_runtime_gets_back();

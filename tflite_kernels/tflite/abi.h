@@ -200,4 +200,8 @@ typedef struct TfLitePoolParams {
   int activation;
 } TfLitePoolParams;
 
+typedef struct TfLiteLeakyReluParams {
+  float alpha;
+} TfLiteLeakyReluParams;
+
 #endif  // OAQ_TFLITE_ABI_H_

@@ -38,6 +38,7 @@ enum {
   kBuiltinExpandDims = 70,
   kBuiltinPack = 83,
   kBuiltinResizeNearestNeighbor = 97,
+  kBuiltinLeakyRelu = 98,
   kBuiltinMirrorPad = 100,
   kBuiltinSplitV = 102,
   kBuiltinQuantize = 114,

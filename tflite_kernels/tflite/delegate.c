@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "tflite/quantize.h"
 #include "tflite/ranges.h"
+#include "tflite/recode.h"
 
 // The scratch of one graph, whose nodes run one after the other; another interpreter's may run at
 // the same time. The last of its kernels frees it.
@@ -22,8 +22,8 @@ typedef struct SharedScratch {
 // What runs a claimed node: the runtime holds it and frees it with the node. The plan entry belongs
 // to the delegate, which outlives the interpreter.
 typedef struct Kernel {
-  OaqOp* op;              // a layer, or NULL
-  OaqQuantize* quantize;  // QUANTIZE, or NULL
+  OaqOp* op;          // a layer, or NULL
+  OaqRecode* recode;  // QUANTIZE or LEAKY_RELU, or NULL
   OaqPlanEntry* entry;
   const OaqDelegate* delegate;
   SharedScratch* scratch;
@@ -47,19 +47,19 @@ static void kernel_free(TfLiteContext* context, void* buffer) {
   if (kernel == NULL) return;
   if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
   oaq_op_free(kernel->op);
-  oaq_quantize_free(kernel->quantize);
+  oaq_recode_free(kernel->recode);
   leave_scratch(kernel->scratch);
   free(kernel);
 }
 
 static bool prepare_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
   return kernel->op != NULL ? oaq_op_prepare(kernel->op, context, error)
-                            : oaq_quantize_prepare(kernel->quantize, context, error);
+                            : oaq_recode_prepare(kernel->recode, context, error);
 }
 
 static bool eval_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
   return kernel->op != NULL ? oaq_op_eval(kernel->op, context, error)
-                            : oaq_quantize_eval(kernel->quantize, context, error);
+                            : oaq_recode_eval(kernel->recode, context, error);
 }
 
 static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
@@ -158,7 +158,7 @@ static void fill_entry(const Kernel* kernel) {
   OaqPlanEntry* entry = kernel->entry;
   entry->claimed = true;
   entry->profiled = kernel->delegate->profile;
-  entry->table = kernel->quantize != NULL;
+  entry->table = kernel->recode != NULL;
   if (kernel->op != NULL) {
     fill_layer(&kernel->delegate->planner, kernel->op, entry);
     const OaqScratchUse* use = oaq_op_scratch(kernel->op);
@@ -166,10 +166,10 @@ static void fill_entry(const Kernel* kernel) {
     entry->scratch_bytes = oaq_scratch_block_bytes(use->size) * use->workers;
     entry->workers = use->workers;
   } else {
-    entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->quantize);
-    entry->workers = kernel->quantize->split.workers;
-    entry->range = kernel->quantize->range;
-    snprintf(entry->reason, sizeof(entry->reason), "%s", oaq_quantize_reason(kernel->quantize));
+    entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->recode);
+    entry->workers = kernel->recode->split.workers;
+    entry->range = kernel->recode->range;
+    snprintf(entry->reason, sizeof(entry->reason), "%s", oaq_recode_reason(kernel->recode));
   }
 }
 
@@ -199,21 +199,22 @@ static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
 }
 
 // Makes what runs a node, for `kernel`; false with a reason in `error` where the runtime keeps the
-// node.
+// node. `among_ours`: the graph has Oaq operators, between which the runtime, or another delegate,
+// would have to be called for every table.
 static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
-                  const OaqGraphNode* node, OaqRange range, Kernel* kernel, OaqError* error) {
+                  const OaqGraphNode* node, OaqRange range, bool among_ours, Kernel* kernel,
+                  OaqError* error) {
   bool custom = false;
-  const bool quantize = node->builtin_code == kBuiltinQuantize;
-  if (!quantize && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
+  const bool recodes = oaq_recodes(node->builtin_code);
+  if (!recodes && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
     return oaq_fail(error, "not an op of this library");
   }
-  if (!custom && !delegate->builtin) {
+  if (!custom && !delegate->builtin && !(recodes && among_ours)) {
     return oaq_fail(error, "builtin op; the delegate looks at it with builtin=1");
   }
-  if (quantize) {
-    kernel->quantize =
-        oaq_quantize_create(context, node->node, range, delegate->planner.threads, error);
-    return kernel->quantize != NULL;
+  if (recodes) {
+    kernel->recode = oaq_recode_create(context, node, range, &delegate->planner, error);
+    return kernel->recode != NULL;
   }
   OaqOptions options;
   if (!oaq_node_options(node, &options, error)) return false;
@@ -236,8 +237,8 @@ static bool is_claimed(const OaqGraphNode* node) {
 
 // Plans a node without touching it; `*kernel` is NULL where the runtime keeps it.
 static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
-                              const OaqGraphNode* node, OaqRange range, SharedScratch* scratch,
-                              Kernel** kernel) {
+                              const OaqGraphNode* node, OaqRange range, bool among_ours,
+                              SharedScratch* scratch, Kernel** kernel) {
   *kernel = NULL;
   if (is_claimed(node)) {
     ((const Kernel*)node->node->user_data)->entry->outdated = false;
@@ -250,7 +251,7 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
                  .delegate = delegate,
                  .scratch = scratch,
                  .builtin = node->builtin_code != kBuiltinCustom};
-  if (!claim(delegate, context, node, range, &ours, &error)) {
+  if (!claim(delegate, context, node, range, among_ours, &ours, &error)) {
     bool custom = false;
     if (oaq_node_kind(node, &custom) != OAQ_KIND_NONE && custom) {
       return report(context, entry, &error);
@@ -261,7 +262,7 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
   *kernel = malloc(sizeof(**kernel));
   if (*kernel == NULL) {
     oaq_op_free(ours.op);
-    oaq_quantize_free(ours.quantize);
+    oaq_recode_free(ours.recode);
     return out_of_memory(context);
   }
   **kernel = ours;
@@ -290,7 +291,7 @@ static void take_over(const OaqGraphNode* node, Kernel* kernel) {
   // Other delegates go by it: they are not to claim the node as well.
   registration->builtin_code = kBuiltinCustom;
   registration->custom_name =
-      kernel->op != NULL ? oaq_kind_custom_name(kernel->op->options.kind) : "OaqQuantize";
+      kernel->op != NULL ? oaq_kind_custom_name(kernel->op->options.kind) : "OaqRecode";
   registration->version = 1;
 }
 
@@ -317,6 +318,14 @@ static OaqGraphNode* list_nodes(TfLiteContext* context, size_t* count) {
   return nodes;
 }
 
+static bool has_custom(const OaqGraphNode* nodes, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    bool custom = false;
+    if (oaq_node_kind(&nodes[i], &custom) != OAQ_KIND_NONE && custom) return true;
+  }
+  return false;
+}
+
 // The graph's, which nodes that were claimed before have; NULL where memory is out. The caller is
 // one of its users.
 static SharedScratch* find_scratch(const OaqGraphNode* nodes, size_t count) {
@@ -339,13 +348,14 @@ TfLiteStatus oaq_delegate_prepare(TfLiteContext* context, TfLiteDelegate* base) 
   Kernel** kernels = calloc(count + 1, sizeof(*kernels));
   OaqRange* ranges = nodes != NULL ? oaq_find_input_ranges(context, nodes, count) : NULL;
   SharedScratch* scratch = nodes != NULL ? find_scratch(nodes, count) : NULL;
+  const bool among_ours = nodes != NULL && has_custom(nodes, count);
   TfLiteStatus status = kTfLiteOk;
   if (kernels == NULL || ranges == NULL || scratch == NULL) {
     context->ReportError(context, "oaq: can't read the graph, or out of memory");
     status = kTfLiteError;
   }
   for (size_t i = 0; status == kTfLiteOk && i < count; ++i) {
-    status = plan_node(delegate, context, &nodes[i], ranges[i], scratch, &kernels[i]);
+    status = plan_node(delegate, context, &nodes[i], ranges[i], among_ours, scratch, &kernels[i]);
   }
   // All nodes or none: after an error the runtime may go on with the graph as it was.
   for (size_t i = 0; kernels != NULL && i < count; ++i) {

@@ -16,7 +16,7 @@ typedef struct OaqPlanEntry {
   char* name;  // the first output's
   char reason[384];
   bool claimed;
-  bool table;  // QUANTIZE: nothing is summed; of what follows it has the range alone
+  bool table;  // QUANTIZE or LEAKY_RELU: nothing is summed; of what follows it has the range alone
   const char* isa;
   const OaqLayout* layout;
   OaqPlanSummary summary;

@@ -13,6 +13,7 @@
 // Costs: cycles of a call of all rows, of gcc 12's code.
 #ifdef __aarch64__
 #define OAQ_NEON_ROWS 4
+#define OAQ_LOOK_UP oaq_look_up_neon
 #define OAQ_NEON_KERNEL(name) oaq_gemm_##name##_c8_4x4_neon
 // On a model of Cortex-A53's issue rules, where a load of 64 bits takes a cycle and pairs with no
 // multiplication, and SADDLP and SADALP take two: sixteen products and eight loads a step; SADDLP,
@@ -23,6 +24,7 @@
 #define OAQ_OUT_OF_ORDER_COST {16.1f, 9.0f, 20.6f}
 #else
 #define OAQ_NEON_ROWS 2
+#define OAQ_LOOK_UP NULL
 #define OAQ_NEON_KERNEL(name) oaq_gemm_##name##_c8_2x4_neon
 // The compiled loops, and a block's way around them, on the same model (bench/in_order_arm32.py),
 // and by llvm-mca -mcpu=cortex-a9, its model of A15 and A17 too; by its A57 either path costs the
@@ -53,6 +55,7 @@ static const OaqKernels kInOrder = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
+    .look_up = OAQ_LOOK_UP,
 };
 
 static const OaqKernels kOutOfOrder = {
@@ -62,6 +65,7 @@ static const OaqKernels kOutOfOrder = {
     .num_gemms = 1,
     .depthwise = &oaq_depthwise_neon,
     .output = oaq_output_neon,
+    .look_up = OAQ_LOOK_UP,
 };
 
 #ifdef OAQ_ASSEMBLY
@@ -85,7 +89,8 @@ static const OaqKernels kOutOfOrder = {
                                      .num_gemms = 1,                                       \
                                      .broadcast = other,                                   \
                                      .depthwise = &oaq_depthwise_##filters,                \
-                                     .output = oaq_output_neon}
+                                     .output = oaq_output_neon,                            \
+                                     .look_up = OAQ_LOOK_UP}
 
 #define OAQ_BROADCAST(core, Core, step, drain, end)          \
   static const OaqGemm k##Core##Broadcast = {                \
@@ -125,7 +130,8 @@ static const OaqKernels kDotprod = {.isa = "dotprod",
                                     .gemms = kDotprodGemms,
                                     .num_gemms = 1,
                                     .depthwise = &oaq_depthwise_neon,
-                                    .output = oaq_output_neon};
+                                    .output = oaq_output_neon,
+                                    .look_up = OAQ_LOOK_UP};
 
 static const OaqGemm kI8mmGemms[] = {
     {.layout = &oaq_layout_c8_8, .rows = 8, .i32 = oaq_gemm_i32_c8_8x8_i8mm}};
@@ -134,7 +140,8 @@ static const OaqKernels kI8mm = {.isa = "i8mm",
                                  .gemms = kI8mmGemms,
                                  .num_gemms = 1,
                                  .depthwise = &oaq_depthwise_neon,
-                                 .output = oaq_output_neon};
+                                 .output = oaq_output_neon,
+                                 .look_up = OAQ_LOOK_UP};
 #endif
 
 const OaqKernels* oaq_kernels_arm_of(unsigned kinds) {

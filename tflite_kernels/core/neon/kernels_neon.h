@@ -24,6 +24,9 @@ void oaq_gemm_i32_pairs_c8_2x4_neon(size_t rows, const OaqRows* a, const void* b
 void oaq_output_neon(const OaqOutputStage* stage, size_t first_channel, size_t channels,
                      size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
                      size_t out_stride);
+// In AArch64 alone, whose TBL has four registers of a table.
+void oaq_look_up_neon(const uint8_t* bytes, size_t count, const uint8_t* in, uint8_t* out);
+
 // With SDOT and with SMMLA, in AArch64 alone.
 void oaq_gemm_i32_c4_8x8_dotprod(size_t rows, const OaqRows* a, const void* b, const int32_t* bias,
                                  int32_t* acc);

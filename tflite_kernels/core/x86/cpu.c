@@ -31,6 +31,7 @@ OaqX86 oaq_x86(void) {
   cpu.avx2 = ymm && has(b, 5);
   cpu.avx512bw = zmm && cpu.avx2 && has(b, 16) && has(b, 17) && has(b, 30) && has(b, 31);
   cpu.avx512_vnni = cpu.avx512bw && has(c, 11);
+  cpu.avx512_vbmi = cpu.avx512bw && has(c, 1);
   if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
     cpu.avx_vnni = cpu.avx2 && has(a, 4);
   }

@@ -9,6 +9,7 @@ typedef struct OaqX86 {
   bool sse41, avx2;
   bool avx512bw;     // with F, VL and DQ, as every CPU that has BW
   bool avx512_vnni;  // with avx512bw
+  bool avx512_vbmi;  // with avx512bw
   bool avx_vnni;     // with avx2
 } OaqX86;
 

@@ -7,6 +7,7 @@
 #include "core/avx2/kernels_avx2.h"
 #include "core/avx512bw/depthwise_avx512bw.h"
 #include "core/avx512bw/kernels_avx512bw.h"
+#include "core/avx512vbmi/kernels_avx512vbmi.h"
 #include "core/sse41/depthwise_sse41.h"
 #include "core/sse41/kernels_sse41.h"
 #include "core/vnni/kernels_vnni.h"
@@ -78,14 +79,20 @@ static const OaqGemm kVnniGemms[] = {
     {.layout = &oaq_layout_c4_32, .rows = 8, .shifted = true, .i32 = oaq_gemm_i32_c4_8x32_vnni},
     {.layout = &oaq_layout_c4_16, .rows = 12, .shifted = true, .i32 = oaq_gemm_i32_c4_12x16_vnni}};
 
-static const OaqKernels kVnni = {
-    .isa = "vnni",
-    .part_macs = 1000 * 1000,
-    .gemms = kVnniGemms,
-    .num_gemms = 2,
-    .depthwise = &oaq_depthwise_avx512bw,
-    .output = oaq_output_avx512bw,
-};
+// Nearly all CPUs with AVX512-VNNI have VBMI besides.
+#define OAQ_VNNI(name, found)               \
+  static const OaqKernels name = {          \
+      .isa = "vnni",                        \
+      .part_macs = 1000 * 1000,             \
+      .gemms = kVnniGemms,                  \
+      .num_gemms = 2,                       \
+      .depthwise = &oaq_depthwise_avx512bw, \
+      .output = oaq_output_avx512bw,        \
+      .look_up = found,                     \
+  }
+
+OAQ_VNNI(kVnni, NULL);
+OAQ_VNNI(kVnniVbmi, oaq_look_up_avx512vbmi);
 
 static const OaqGemm kVnni256Gemms[] = {
     {.layout = &oaq_layout_c4_16, .rows = 6, .shifted = true, .i32 = oaq_gemm_i32_c4_6x16_vnni256}};
@@ -120,11 +127,15 @@ const OaqKernels* oaq_kernels_x86(const char* isa) {
     const OaqKernels* kernels;
     bool available;
   } kAll[] = {
-      {&kVnni, cpu.avx512_vnni},  {&kVnni256, cpu.avx512_vnni},
+      {&kVnniVbmi, cpu.avx512_vnni && cpu.avx512_vbmi},
+      {&kVnni, cpu.avx512_vnni},
+      {&kVnni256, cpu.avx512_vnni},
 #ifdef OAQ_HAS_AVX_VNNI
       {&kAvxVnni, cpu.avx_vnni},
 #endif
-      {&kAvx512bw, cpu.avx512bw}, {&kAvx2, cpu.avx2},           {&kSse41, cpu.sse41},
+      {&kAvx512bw, cpu.avx512bw},
+      {&kAvx2, cpu.avx2},
+      {&kSse41, cpu.sse41},
   };
   const bool any = strcmp(isa, "auto") == 0;
   for (size_t i = 0; i < sizeof(kAll) / sizeof(kAll[0]); ++i) {
