@@ -60,7 +60,7 @@ def _speed(row: dict[str, Any]) -> list[str]:
     stock, ours, speed = row["stock"], row["ours"], row.get("speed", {})
     cells = [f"{each['bytes'] / 1024:.0f} KiB" if "bytes" in each else "" for each in (stock, ours)]
     cells += [_given(speed, name, "{:.2f}x") for name in ("a53", "a53_dense", "a53_depthwise")]
-    cells.append(_given(speed, "avx2_instructions", "{:.3f}x"))
+    cells.append(_given(speed, "avx2_instructions", "{:.3f}x") or speed.get("refused", ""))
     cells += [_given(each, "milliseconds", "{:.2f} ms") for each in (stock, ours)]
     both = "milliseconds" in stock and "milliseconds" in ours
     return [*cells, f"{stock['milliseconds'] / ours['milliseconds']:.2f}x" if both else ""]

@@ -32,7 +32,7 @@ LAYERS = (*DENSE, OUTPUT, DEPTHWISE, ROWS, DRIVER, THEIR_DENSE, THEIR_DEPTHWISE)
 
 # Of our functions by name, the first that fits.
 _NAMES = (
-    (re.compile(r"code_table"), OTHER_OURS),
+    (re.compile(r"code_table|look_up|recode"), OTHER_OURS),
     (re.compile(r"depthwise_copy|image_lines|gather"), ROWS),
     (re.compile(r"multiply_\w+ of gemm_i32|multiply_i32"), EXACT),
     (re.compile(r"multiply_\w"), MULTIPLY),
