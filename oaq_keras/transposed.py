@@ -12,12 +12,13 @@ def phases(
 ) -> tuple[NDArray[np.intp], ...]:
     """The taps that outputs of each phase sum, of filters [height, width, depth].
 
-    Outputs whose positions are equal modulo the stride meet every stride-th row and column.
+    Outputs whose positions are equal modulo the stride meet every stride-th row and column, in the
+    order of the inputs: what lies above meets the later rows.
     """
     height, width = size
     taps = np.arange(height * width * depth, dtype=np.intp).reshape(height, width, depth)
     return tuple(
-        taps[row :: strides[0], column :: strides[1]].reshape(-1)
+        taps[row :: strides[0], column :: strides[1]][::-1, ::-1].reshape(-1)
         for row in range(min(strides[0], height))
         for column in range(min(strides[1], width))
     )

@@ -136,12 +136,21 @@ class Bound(Layer):
             entry["pair_worst_case"] = self.worst_pair()
         return entry, safe, whole
 
-    def tiles(self, tile_channels: int) -> list[list[list[int]]]:
-        """Rows of output channels that share a drain list, tile by tile."""
+    def tilings(self, tile_channels: int) -> list[list[list[list[int]]]]:
+        """Rows of output channels that share a drain list, tile by tile.
+
+        A transposed convolution's phases may be multiplied apart or merged.
+        """
+        made = [self.matrices]
+        if self.merged:
+            made.append([self.merged])
         return [
-            matrix[first : first + tile_channels]
-            for matrix in self.matrices
-            for first in range(0, len(matrix), tile_channels)
+            [
+                matrix[first : first + tile_channels]
+                for matrix in matrices
+                for first in range(0, len(matrix), tile_channels)
+            ]
+            for matrices in made
         ]
 
     def saturates(self, rows: list[list[int]]) -> bool:
@@ -395,7 +404,14 @@ def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]
         return  # exact sums need no proof
     if list(entry["range"]) != [layer.low, layer.high]:
         yield f"{layer.name}: the plan has range {entry['range']}"
-    tiles = layer.tiles(entry["tile_channels"])
+    tilings = layer.tilings(entry["tile_channels"])
+    problems = [[*_check_tiles(layer, entry, tiles)] for tiles in tilings]
+    yield from min(problems, key=len)
+
+
+def _check_tiles(
+    layer: Bound, entry: Mapping[str, Any], tiles: list[list[list[int]]]
+) -> Iterator[str]:
     if entry["tiles"] != len(tiles):
         yield f"{layer.name}: the plan has {entry['tiles']} tiles, found {len(tiles)}"
         return
@@ -425,7 +441,7 @@ def _check_memory(layer: Bound, entry: Mapping[str, Any]) -> Iterator[str]:
     if entry["weights_bytes"] != codes:
         yield f"{layer.name}: the plan has {entry['weights_bytes']} weights, found {codes}"
     width = entry["tile_channels"]
-    least = sum(-(-len(matrix) // width) * width * len(matrix[0]) for matrix in layer.matrices)
+    least = min(sum(width * len(rows[0]) for rows in tiles) for tiles in layer.tilings(width))
     if entry["packed_bytes"] < least:
         yield f"{layer.name}: {entry['packed_bytes']} bytes packed, {least} are needed"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.errors import ModelFileError
 from oaq_keras.verification_file import OPTIONS, OURS, POOLS, kind_of, name_of, option_of
+from oaq_keras.verification_transposed import merged, phases
 
 _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _FULL = (-128, 127)
@@ -50,6 +51,8 @@ class Layer:
         each phase of the stride of a transposed one, else a single matrix.
       taps: height and width of a depthwise filter.
       macs: multiplications of one invocation.
+      merged: of a transposed convolution, [stride * stride * channels][products]: its phases as one
+        convolution whose outputs are blocks of them; empty where outputs meet no tap.
       first: whether it reads the subgraph's input, straight or through operators that pass it on.
     """
 
@@ -62,6 +65,7 @@ class Layer:
     matrices: list[list[list[int]]]
     taps: tuple[int, int] = (1, 1)
     macs: int = 0
+    merged: list[list[int]] = field(default_factory=list)
     first: bool = False
 
 
@@ -134,7 +138,7 @@ def layers_of(model: Any) -> tuple[list[Layer], list[Skipped]]:
                     source = operator.inputs[2 if kind == "TRANSPOSE_CONV" else 0]
                     first = source in from_input
                     facts = _layer(model, graph, operator, kind, ranges[source])
-                    found.append(Layer(position, op, name, kind, *facts, first))
+                    found.append(Layer(position, op, name, kind, *facts, first=first))
                 elif given in OURS:
                     raise ValueError(f"{given} {name!r} sums no constant int8 codes")
                 else:
@@ -410,7 +414,7 @@ def _sums_constant_codes(
 
 def _layer(
     model: Any, graph: Any, operator: Any, kind: str, known: tuple[int, int]
-) -> tuple[int, int, list[list[list[int]]], tuple[int, int], int]:
+) -> tuple[int, int, list[list[list[int]]], tuple[int, int], int, list[list[int]]]:
     """Range, matrices, taps and MACs of a layer."""
     given = kind_of(model, operator)
     if given not in OURS and not isinstance(operator.builtinOptions, OPTIONS[kind]):
@@ -436,9 +440,10 @@ def _layer(
     matrices = _matrices(operator, given, codes, shapes[0])
     if transposed:
         # Every input meets every tap of its channel once.
-        return low, high, matrices, (1, 1), math.prod(shapes[0]) // shapes[0][-1] * codes.size
+        macs = math.prod(shapes[0]) // shapes[0][-1] * codes.size
+        return low, high, matrices, (1, 1), macs, _merged(operator, given, codes, shapes[2])
     taps = codes.shape[1:3] if kind == "DEPTHWISE_CONV_2D" else (1, 1)
-    return low, high, matrices, taps, math.prod(shapes[2]) * len(matrices[0][0])
+    return low, high, matrices, taps, math.prod(shapes[2]) * len(matrices[0][0]), []
 
 
 def _matrices(operator: Any, given: str, codes: Any, shape: list[int]) -> list[list[list[int]]]:
@@ -454,16 +459,20 @@ def _matrices(operator: Any, given: str, codes: Any, shape: list[int]) -> list[l
             raise ValueError(f"{kind} of {depth} channels, weights take {codes.shape[3]}")
         parts = np.split(codes, depth // codes.shape[3])
     elif kind == "TRANSPOSE_CONV":
-        # An output at position p meets the taps t with (p + padding - t) divisible by the stride.
-        down, right = (option_of(operator, given, name) for name in ("stride_h", "stride_w"))
-        if min(down, right) < 1 or depth != codes.shape[3]:
-            raise ValueError(f"{kind} of {depth} channels with the strides {down} and {right}")
-        # A stride beyond the filter's taps has outputs that meet none.
-        parts = [
-            codes[:, row::down, column::right]
-            for row in range(min(down, codes.shape[1]))
-            for column in range(min(right, codes.shape[2]))
-        ]
+        strides = _strides(operator, given)
+        if min(strides) < 1 or depth != codes.shape[3]:
+            raise ValueError(f"{kind} of {depth} channels with the strides {strides}")
+        parts = phases(codes, strides)
     else:
         parts = [codes]
     return [part.reshape(len(part), -1).astype(int).tolist() for part in parts]
+
+
+def _merged(operator: Any, given: str, codes: Any, output: list[int]) -> list[list[int]]:
+    same = option_of(operator, given, "padding") == 0
+    one = merged(codes, _strides(operator, given), (output[1], output[2]), same)
+    return one.reshape(len(one), -1).astype(int).tolist() if len(one) else []
+
+
+def _strides(operator: Any, given: str) -> tuple[int, int]:
+    return option_of(operator, given, "stride_h"), option_of(operator, given, "stride_w")

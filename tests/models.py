@@ -359,6 +359,27 @@ def upsampling_network(largest: int = 127, seed: int = 1) -> bytes:
     )
 
 
+def enlarging_network(largest: int = 127, seed: int = 1) -> bytes:
+    """TRANSPOSE_CONVs of few channels, whose phases are merged."""
+    rng = np.random.default_rng(seed)
+    builder = ModelBuilder()
+    x = builder.input((1, 5, 6, 3), zero_point=-1)
+    first = builder.conv(
+        x, random_codes(rng, 16, 3, 3, 3, largest=largest), "first", 0.1, 0, RELU, SAME
+    )
+    up = builder.transpose_conv(
+        first, random_codes(rng, 2, 5, 5, 16, largest=largest), "up", 0.2, -128
+    )
+    wide = builder.conv(
+        up, random_codes(rng, 24, 1, 1, 2, largest=largest), "wide", 0.3, -128, RELU
+    )
+    return builder.build(
+        builder.transpose_conv(
+            wide, random_codes(rng, 1, 4, 4, 24, largest=largest), "last", 0.5, 5, padding=VALID
+        )
+    )
+
+
 def requantizing_network(largest: int = 127, seed: int = 1) -> bytes:
     """QUANTIZE to uint8, back in another scale, and between layers; large enough for threads."""
     rng = np.random.default_rng(seed)

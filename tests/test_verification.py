@@ -18,20 +18,32 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from oaq_keras import flatbuffer, verification, verification_file, verification_graph
+from oaq_keras import (
+    flatbuffer,
+    verification,
+    verification_file,
+    verification_graph,
+    verification_transposed,
+)
 from oaq_keras.certificate import METADATA
 from oaq_keras.certification import attach_certificate, certify
 from oaq_keras.errors import LibraryError, ModelFileError, OaqError, UnsupportedError
 from oaq_keras.plan import ISAS
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.verification import Bound, bounds, verify
-from tests.models import RELU, ModelBuilder, small_network, upsampling_network
+from tests.models import (
+    RELU,
+    ModelBuilder,
+    enlarging_network,
+    small_network,
+    upsampling_network,
+)
 from tests.netgen.draw import draw
 from tests.netgen.write import write
 
 NETWORKS = {
     f"{make.__name__}, {largest}, seed {seed}": make(largest, seed)
-    for make in (small_network, upsampling_network)
+    for make in (small_network, upsampling_network, enlarging_network)
     for largest in (15, 60, 127)
     for seed in (1, 2)
 }
@@ -44,7 +56,7 @@ def certified(request: pytest.FixtureRequest) -> bytes:
 
 
 def test_shares_no_code_with_what_it_checks() -> None:
-    modules = (verification, verification_file, verification_graph)
+    modules = (verification, verification_file, verification_graph, verification_transposed)
     imported = set()
     for module in modules:
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):

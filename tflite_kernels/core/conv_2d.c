@@ -100,7 +100,7 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
                     .gemm = gemm,
                     .output = planner->kernels->output,
                     .threads = planner->threads,
-                    .path = choose_path(params, any_codes),
+                    .best_path = choose_path(params, any_codes),
                     .use = {.scratch = planner->scratch}};
   bool created =
       oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
@@ -108,7 +108,7 @@ bool oaq_conv_2d_create(const OaqConv2dParams* params, const int8_t* weights, co
   bool wide = any_codes;
   for (size_t g = 0; created && g < params->groups; ++g) wide = wide || op->groups[g].any_wide;
   created = created && oaq_panels_init(products_of(params), op->gemm, wide, &op->panels, error);
-  if (created && op->path == OAQ_CONV_LINES) {
+  if (created && op->best_path == OAQ_CONV_LINES) {
     // Tiles that are not int16 are all wide, or none is.
     const bool narrow = !wide || op->summary.tiles_int16 > 0;
     created = oaq_image_lines_init(&params->height, &params->width, params->input_channels,
@@ -144,6 +144,18 @@ static bool needs_panels(const OaqConv2d* op) {
   }
 }
 
+static bool is_placed(const OaqConv2d* op) { return op->params.placement.channels > 0; }
+
+// Adds `rows` rows of outputs that have to be placed to what a worker's block holds.
+static bool reserve_outputs(OaqConv2d* op, size_t rows, OaqError* error) {
+  size_t size = 0;
+  return !is_placed(op) ||
+         (oaq_size_multiply(rows, op->params.output_channels, &size) &&
+          oaq_scratch_add(size, 1, &op->use.size, &op->outputs_offset)) ||
+         oaq_fail(error, "%zu outputs of %zu channels are too many", rows,
+                  op->params.output_channels);
+}
+
 // What a worker needs for its largest part.
 static bool reserve_scratch(OaqConv2d* op, OaqError* error) {
   const OaqSplit* split = &op->split;
@@ -151,29 +163,54 @@ static bool reserve_scratch(OaqConv2d* op, OaqError* error) {
   size_t rows = oaq_min_size(split->part_rows, split->rows);
   op->use.size = 0;
   op->use.workers = split->workers;
+  size_t outputs = rows;
   if (op->path == OAQ_CONV_LINES) {
     const size_t lines = oaq_min_size(rows, (size_t)op->output_height);
     if (!oaq_image_lines_reshape(&op->lines, lines, columns, &op->use.size, error)) return false;
     rows = oaq_min_size(op->panels.max_rows, columns);
+    outputs = op->lines.max_lines * columns;
   }
-  return (!needs_panels(op) || oaq_panels_add(&op->panels, rows, &op->use.size, error)) &&
+  return reserve_outputs(op, outputs, error) &&
+         (!needs_panels(op) || oaq_panels_add(&op->panels, rows, &op->use.size, error)) &&
          oaq_scratch_reserve(&op->use, error);
+}
+
+static bool place_windows(OaqConv2d* op, int32_t height, int32_t width, OaqError* error) {
+  op->input_height = height;
+  op->input_width = width;
+  if (is_placed(op)) {
+    const OaqPlacement* placement = &op->params.placement;
+    op->output_height = placement->height.count;
+    op->output_width = placement->width.count;
+    op->pad_top = placement->height.padding;
+    op->pad_left = placement->width.padding;
+    return true;
+  }
+  return oaq_window_output(&op->params.height, height, &op->output_height, &op->pad_top, error) &&
+         oaq_window_output(&op->params.width, width, &op->output_width, &op->pad_left, error);
+}
+
+// Whether outputs of this shape can take, or should, the best path.
+static bool fits_path(const OaqConv2d* op) {
+  switch (op->best_path) {
+    case OAQ_CONV_POINTWISE:
+      return op->pad_top == 0 && op->pad_left == 0 && op->output_height == op->input_height &&
+             op->output_width == op->input_width;
+    case OAQ_CONV_LINES:
+      // A kernel's call takes rows of one line, which gathered ones need not be of.
+      return 2 * (size_t)op->output_width > op->gemm->rows;
+    default:
+      return true;
+  }
 }
 
 bool oaq_conv_2d_reshape(OaqConv2d* op, int32_t batch, int32_t height, int32_t width,
                          OaqError* error) {
   if (batch < 0) return oaq_fail(error, "batch size %d, expected 0 or more", batch);
   op->batch = batch;
-  op->input_height = height;
-  op->input_width = width;
-  if (!oaq_window_output(&op->params.height, height, &op->output_height, &op->pad_top, error) ||
-      !oaq_window_output(&op->params.width, width, &op->output_width, &op->pad_left, error)) {
-    return false;
-  }
+  if (!place_windows(op, height, width, error)) return false;
+  op->path = fits_path(op) ? op->best_path : OAQ_CONV_GATHER;
   const size_t columns = (size_t)op->output_width;
-  // A kernel's call takes rows of one line, which gathered ones need not be of.
-  const bool short_lines = 2 * columns <= op->gemm->rows;
-  if (op->lines.offsets != NULL) op->path = short_lines ? OAQ_CONV_GATHER : OAQ_CONV_LINES;
   size_t lines = 0;
   size_t rows = 0;
   if (!oaq_size_multiply((size_t)op->output_height, (size_t)batch, &lines) ||
@@ -253,7 +290,7 @@ static OaqInput gather_rows(const Run* run, const OaqPart* part, size_t group,
   const size_t height = (size_t)op->output_height;
   const size_t pixel = params->input_channels;
   const size_t line_size = (size_t)op->input_width * pixel;
-  const bool pixels = params->groups == 1 && is_single(params);
+  const bool pixels = params->groups == 1 && is_single(params) && !is_placed(op);
   size_t ox = part->first_row % width;
   size_t oy = part->first_row / width % height;
   const int8_t* image =
@@ -288,6 +325,25 @@ static OaqInput pointwise_rows(const Run* run, const OaqPart* part, const OaqPan
   return oaq_panel_finish(&op->panels, panel, part->rows, &op->groups[0]);
 }
 
+// Where a worker puts outputs from row `first` on.
+static int8_t* outputs_at(const Run* run, size_t first, size_t worker) {
+  const OaqConv2d* op = run->op;
+  if (!is_placed(op)) return run->output + first * op->params.output_channels;
+  return (int8_t*)oaq_scratch_worker(&op->use, worker) + op->outputs_offset;
+}
+
+// Channels of the part's tiles of outputs that outputs_at gave room for, to their place.
+static void place_outputs(const Run* run, const OaqPart* part, size_t first, size_t count,
+                          const int8_t* outputs) {
+  const OaqConv2d* op = run->op;
+  if (!is_placed(op)) return;
+  const size_t per_tile = op->gemm->layout->channels_per_tile;
+  const size_t channels = op->params.output_channels;
+  oaq_placement_copy(&op->params.placement, first, count, part->first_tile * per_tile,
+                     oaq_min_size(part->end_tile * per_tile, channels), outputs, channels,
+                     run->output);
+}
+
 // Rows and tiles of one part that is no lines.
 static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
   const OaqConv2d* op = run->op;
@@ -295,7 +351,7 @@ static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
   const OaqPanel panel = oaq_panels_at(&op->panels, oaq_scratch_worker(&op->use, worker));
   const size_t group_channels = params->output_channels / params->groups;
   const size_t group_tiles = op->groups[0].num_tiles;
-  int8_t* output = run->output + part->first_row * params->output_channels;
+  int8_t* output = outputs_at(run, part->first_row, worker);
   for (size_t tile = part->first_tile; tile < part->end_tile;) {
     const size_t group = tile / group_tiles;
     const size_t end = oaq_min_size(part->end_tile, (group + 1) * group_tiles);
@@ -308,6 +364,7 @@ static void run_rows(const Run* run, const OaqPart* part, size_t worker) {
              output + first_channel, params->output_channels);
     tile = end;
   }
+  place_outputs(run, part, part->first_row, part->rows, output);
 }
 
 // A line of outputs whose rows are no whole steps.
@@ -348,7 +405,7 @@ static void run_lines(const Run* run, const OaqPart* part, size_t worker) {
                             params->input_channels,
                             params->input_zero_point};
     oaq_image_lines_copy(&op->lines, &copy, &image, first, count, weights->shift);
-    int8_t* output = run->output + line * line_size;
+    int8_t* output = outputs_at(run, line * op->lines.columns, worker);
     if (op->lines.segment_steps > 0) {
       const OaqInput input = oaq_image_lines_input(&op->lines, &copy, count);
       oaq_gemm(&input, &tiles, op->gemm, op->output, &op->stage, run->any_codes, output,
@@ -358,6 +415,7 @@ static void run_lines(const Run* run, const OaqPart* part, size_t worker) {
         run_gathered_line(run, &copy, i, &panel, &tiles, output + i * line_size);
       }
     }
+    place_outputs(run, part, line * op->lines.columns, count * op->lines.columns, output);
     line += count;
   }
 }

@@ -4,6 +4,7 @@
 
 #include "core/gemm.h"
 #include "core/image_lines.h"
+#include "core/placement.h"
 #include "core/split.h"
 #include "core/window.h"
 
@@ -16,6 +17,7 @@ typedef struct OaqConv2dParams {
   int32_t input_zero_point;
   OaqRange input_range;  // holds the zero point where `height` or `width` pads
   OaqRequantize requantize;
+  OaqPlacement placement;  // without channels: the windows' own, [batch][oh][ow][output_channels]
 } OaqConv2dParams;
 
 // How outputs meet the input.
@@ -30,14 +32,16 @@ typedef struct OaqConv2d {
   const OaqGemm* gemm;
   OaqOutput output;
   OaqThreads* threads;
-  OaqConvPath path;
-  OaqPacked* groups;  // [params.groups]
+  OaqConvPath best_path;  // where the shape allows it
+  OaqPacked* groups;      // [params.groups]
   OaqOutputStage stage;
   OaqPanels panels;
-  OaqImageLines lines;  // of OAQ_CONV_LINES
+  OaqImageLines lines;    // of OAQ_CONV_LINES
+  size_t outputs_offset;  // of outputs that are placed, in a worker's block
   OaqScratchUse use;
   OaqPlanSummary summary;
   // Set by oaq_conv_2d_reshape.
+  OaqConvPath path;
   int32_t batch, input_height, input_width, output_height, output_width, pad_top, pad_left;
   OaqSplit split;  // rows of all images, or lines of outputs; tiles of all groups
 } OaqConv2d;

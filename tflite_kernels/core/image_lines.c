@@ -81,16 +81,20 @@ static void copy_line(const OaqImageLines* lines, const OaqImage* image, int64_t
                       uint8_t* out) {
   const uint8_t zero = (uint8_t)(image->zero_point - shift);
   const int64_t pixels = (int64_t)(lines->pitch / lines->channels);
-  if (y < 0 || y >= image->height) {
+  const int64_t skipped = image->pad_left < 0 ? -(int64_t)image->pad_left : 0;
+  const int64_t wanted = image->pad_left > 0 ? image->pad_left : 0;
+  const int64_t before = wanted < pixels ? wanted : pixels;
+  const int64_t rest = pixels - before;
+  const int64_t there = image->width > skipped ? image->width - skipped : 0;
+  const int64_t inside = there < rest ? there : rest;
+  const size_t from = (size_t)before * lines->channels;
+  const size_t size = (size_t)inside * lines->channels;
+  if (y < 0 || y >= image->height || size == 0) {
     memset(out, zero, lines->pitch);
     return;
   }
-  const int64_t before = image->pad_left < pixels ? image->pad_left : pixels;
-  const int64_t rest = pixels - before;
-  const int64_t inside = image->width < rest ? image->width : rest;
-  const size_t from = (size_t)before * lines->channels;
-  const size_t size = (size_t)inside * lines->channels;
-  const int8_t* line = image->codes + (size_t)y * (size_t)image->width * image->channels;
+  const int8_t* line =
+      image->codes + ((size_t)y * (size_t)image->width + (size_t)skipped) * image->channels;
   memset(out, zero, from);
   if (shift == 0) {
     memcpy(out + from, line, size);

@@ -11,8 +11,8 @@
 
 // Where an image and a filter on it are, in pixels.
 typedef struct OaqImage {
-  const int8_t* codes;  // [height][width][channels]
-  int32_t height, width, pad_top, pad_left;
+  const int8_t* codes;                       // [height][width][channels]
+  int32_t height, width, pad_top, pad_left;  // pads may be negative
   size_t channels;
   int32_t zero_point;
 } OaqImage;

@@ -34,6 +34,21 @@ bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, float exact_end, const
   return true;
 }
 
+void oaq_plan_add(const OaqPlanSummary* other, OaqPlanSummary* summary) {
+  if (other->tiles_int16 > 0) {
+    const bool first = summary->tiles_int16 == 0;
+    summary->depth = first ? other->depth : oaq_min_size(other->depth, summary->depth);
+    summary->never_drained = (first || summary->never_drained) && other->never_drained;
+  }
+  summary->tiles += other->tiles;
+  summary->tiles_int16 += other->tiles_int16;
+  summary->tiles_saturating += other->tiles_saturating;
+  summary->drains += other->drains;
+  summary->int16_cost += other->int16_cost;
+  summary->exact_cost += other->exact_cost;
+  summary->cost += other->cost;
+}
+
 void oaq_plan_reason(OaqPolicy policy, bool has_int16, const OaqPlanSummary* summary, char* text,
                      size_t size) {
   const size_t exact = summary->tiles - summary->tiles_int16;

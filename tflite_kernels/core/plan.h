@@ -31,6 +31,9 @@ bool oaq_plan_tile(OaqPolicy policy, const OaqCost* cost, float exact_end, const
                    size_t steps, const uint32_t* blocks, size_t num_blocks,
                    OaqPlanSummary* summary);
 
+// Adds the tiles of `other`.
+void oaq_plan_add(const OaqPlanSummary* other, OaqPlanSummary* summary);
+
 // Why tiles run exact, into text[size]; empty where none does. `has_int16`: the ISA has an int16
 // kernel for the op.
 void oaq_plan_reason(OaqPolicy policy, bool has_int16, const OaqPlanSummary* summary, char* text,

@@ -9,62 +9,195 @@
 // Each is packed and padded by itself: more would take far more memory than the filter has.
 enum { kMostPhases = 1024 };
 
-static OaqPhaseAxis phase_axis(const OaqWindow* window, int32_t output, int32_t padding,
-                               int32_t phase) {
+// Output rows first, first + stride, ...; the k-th meets filter rows phase, phase + stride, ...
+// (taps of them) at input rows base + k, base + k - 1, ...
+typedef struct Phase {
+  int32_t phase, taps, first, base;
+} Phase;
+
+// Neighbouring phases of one axis, as a convolution that slides along it: its output k is an
+// element of each, and meets `taps` input elements from `lowest` + k on.
+typedef struct Axis {
+  const OaqWindow* window;
+  int32_t padding;
+  int32_t begin, end;  // phases
+  int32_t lowest, taps;
+  OaqPlacementAxis placement;
+} Axis;
+
+static Phase phase_at(const OaqWindow* window, int32_t padding, int32_t phase) {
   const int64_t stride = window->stride;
   // The first row r >= 0 with (r + padding) % stride == phase.
   const int64_t first = ((phase - padding) % stride + stride) % stride;
-  return (OaqPhaseAxis){.phase = phase,
-                        .taps = (int32_t)((window->filter - phase + stride - 1) / stride),
-                        .first = (int32_t)first,
-                        .count = first < output ? (int32_t)((output - 1 - first) / stride) + 1 : 0,
-                        .base = (int32_t)((first + padding - phase) / stride)};
+  return (Phase){.phase = phase,
+                 .taps = (int32_t)((window->filter - phase + stride - 1) / stride),
+                 .first = (int32_t)first,
+                 .base = (int32_t)((first + padding - phase) / stride)};
 }
 
-static size_t products_of(const OaqTransposePhase* phase, const OaqTransposeConvParams* params) {
-  return (size_t)phase->height.taps * (size_t)phase->width.taps * params->input_channels;
+// Of phase `begin` alone, or of all.
+static Axis make_axis(const OaqWindow* window, int32_t output, int32_t padding, int32_t begin,
+                      bool all) {
+  Axis axis = {window, padding, begin, all ? window->stride : begin + 1, INT32_MAX, 0, {0}};
+  int32_t highest = INT32_MIN;
+  for (int32_t i = axis.begin; i < axis.end; ++i) {
+    const Phase phase = phase_at(window, padding, i);
+    const int32_t lowest = phase.base - phase.taps + 1;
+    axis.lowest = lowest < axis.lowest ? lowest : axis.lowest;
+    highest = phase.base > highest ? phase.base : highest;
+  }
+  axis.taps = highest - axis.lowest + 1;
+  const int32_t first = all ? 0 : phase_at(window, padding, begin).first;
+  axis.placement =
+      (OaqPlacementAxis){.count = first < output ? (output - 1 - first) / window->stride + 1 : 0,
+                         .padding = -axis.lowest,
+                         .first = first,
+                         .step = window->stride,
+                         .block = all ? window->stride : 1,
+                         .size = output};
+  return axis;
 }
 
-// The phase's part of the filter, as [output_channels][products].
-static void cut_filter(const OaqTransposeConvParams* params, const OaqTransposePhase* phase,
-                       const int8_t* weights, int8_t* out) {
+static size_t products_of(const OaqTransposeConvParams* params, const Axis* height,
+                          const Axis* width) {
+  return (size_t)height->taps * (size_t)width->taps * params->input_channels;
+}
+
+static size_t pixels_of(const Axis* height, const Axis* width) {
+  return (size_t)height->placement.block * (size_t)width->placement.block;
+}
+
+// What multiplying takes, in the ISA's unit of time.
+static double cost_of(const OaqTransposeConvParams* params, const Axis* height, const Axis* width,
+                      const OaqKernels* kernels) {
+  const size_t channels = pixels_of(height, width) * params->output_channels;
+  const OaqGemm* gemm = oaq_kernels_gemm(kernels, channels);
+  const OaqLayout* layout = gemm->layout;
+  const size_t tiles = oaq_ceil_div(channels, layout->channels_per_tile);
+  const size_t steps = oaq_layout_steps(layout, products_of(params, height, width));
+  const float step = gemm->i16 != NULL ? gemm->cost.int16_step : gemm->cost.exact_step;
+  const double rows = (double)height->placement.count * (double)width->placement.count;
+  return rows / (double)gemm->rows * (double)tiles * (double)steps * (double)step;
+}
+
+// The taps that an axis' element of phase `index` meets: filter element `phase.phase + j * stride`
+// lies at tap `phase.base - j - lowest` of the convolution's.
+static void cut_pixel(const OaqTransposeConvParams* params, const Axis* height, const Axis* width,
+                      const Phase* row, const Phase* column, const int8_t* filter, int8_t* out) {
   const size_t channels = params->input_channels;
-  const size_t width = (size_t)params->width.filter;
-  for (size_t n = 0; n < params->output_channels; ++n) {
-    const int8_t* filter = weights + n * (size_t)params->height.filter * width * channels;
-    for (int32_t j = 0; j < phase->height.taps; ++j) {
-      const size_t fy = (size_t)(phase->height.phase + j * params->height.stride);
-      for (int32_t i = 0; i < phase->width.taps; ++i) {
-        const size_t fx = (size_t)(phase->width.phase + i * params->width.stride);
-        memcpy(out, filter + (fy * width + fx) * channels, channels);
-        out += channels;
+  for (int32_t j = 0; j < row->taps; ++j) {
+    const size_t fy = (size_t)(row->phase + j * height->window->stride);
+    const size_t y = (size_t)(row->base - j - height->lowest);
+    for (int32_t i = 0; i < column->taps; ++i) {
+      const size_t fx = (size_t)(column->phase + i * width->window->stride);
+      const size_t x = (size_t)(column->base - i - width->lowest);
+      memcpy(out + (y * (size_t)width->taps + x) * channels,
+             filter + (fy * (size_t)width->window->filter + fx) * channels, channels);
+    }
+  }
+}
+
+// Where a phase's element is in a block.
+static size_t place_in_block(const Axis* axis, const Phase* phase) {
+  return axis->placement.block > 1 ? (size_t)phase->first : 0;
+}
+
+// The phases' parts of the filter, as [block height][block width][output_channels][products].
+static void cut_filter(const OaqTransposeConvParams* params, const Axis* height, const Axis* width,
+                       const int8_t* weights, int8_t* out) {
+  const size_t products = products_of(params, height, width);
+  const size_t filter_size =
+      (size_t)height->window->filter * (size_t)width->window->filter * params->input_channels;
+  for (int32_t y = height->begin; y < height->end; ++y) {
+    const Phase row = phase_at(height->window, height->padding, y);
+    for (int32_t x = width->begin; x < width->end; ++x) {
+      const Phase column = phase_at(width->window, width->padding, x);
+      const size_t pixel = place_in_block(height, &row) * (size_t)width->placement.block +
+                           place_in_block(width, &column);
+      for (size_t n = 0; n < params->output_channels; ++n) {
+        cut_pixel(params, height, width, &row, &column, weights + n * filter_size,
+                  out + (pixel * params->output_channels + n) * products);
       }
     }
   }
 }
 
-static bool pack_phase(OaqTransposeConv* op, const int8_t* weights, const void* bias,
-                       const OaqPlanner* planner, OaqTransposePhase* phase, OaqError* error) {
+// What a convolution is made from, a pixel of a block after the other.
+typedef struct Parts {
+  int8_t* weights;
+  int32_t* bias;
+  OaqMultiplier* multipliers;
+  double* reals;
+} Parts;
+
+static void free_parts(Parts* parts) {
+  free(parts->weights);
+  free(parts->bias);
+  free(parts->multipliers);
+  free(parts->reals);
+}
+
+// [pixels][count] elements, all pixels' the same; NULL for NULL or without memory.
+static void* repeat(const void* values, size_t count, size_t element, size_t pixels) {
+  char* all = values != NULL ? calloc(pixels * count, element) : NULL;
+  for (size_t i = 0; all != NULL && i < pixels; ++i) {
+    memcpy(all + i * count * element, values, count * element);
+  }
+  return all;
+}
+
+static bool make_parts(const OaqTransposeConvParams* params, const Axis* height, const Axis* width,
+                       const int8_t* weights, const void* bias, Parts* parts, OaqError* error) {
+  const size_t pixels = pixels_of(height, width);
+  const size_t channels = params->output_channels;
+  const size_t products = products_of(params, height, width);
+  const OaqRequantize* requantize = &params->requantize;
+  *parts = (Parts){
+      .weights = calloc(pixels * channels, products),
+      .bias = repeat(bias, channels, sizeof(*parts->bias), pixels),
+      .multipliers = repeat(requantize->channels, channels, sizeof(*parts->multipliers), pixels),
+      .reals = repeat(requantize->reals, channels, sizeof(*parts->reals), pixels)};
+  if (parts->weights == NULL || (bias != NULL && parts->bias == NULL) ||
+      (requantize->channels != NULL && parts->multipliers == NULL) ||
+      (requantize->reals != NULL && parts->reals == NULL)) {
+    free_parts(parts);
+    return oaq_fail(error, "out of memory for %zu outputs of %zu products", pixels * channels,
+                    products);
+  }
+  cut_filter(params, height, width, weights, parts->weights);
+  return true;
+}
+
+static bool add_conv(OaqTransposeConv* op, const Axis* height, const Axis* width,
+                     const int8_t* weights, const void* bias, const OaqPlanner* planner,
+                     OaqError* error) {
   const OaqTransposeConvParams* params = &op->params;
-  const size_t products = products_of(phase, params);
-  int8_t* codes = calloc(params->output_channels, products);
-  if (codes == NULL) return oaq_fail(error, "out of memory for a phase of %zu products", products);
-  cut_filter(params, phase, weights, codes);
-  const OaqWeights matrix = {codes, params->output_channels, products, products, 1};
-  const OaqPacking packing = oaq_gemm_packing(op->gemm);
-  const bool packed = oaq_pack(&matrix, bias, params->input_zero_point, params->input_range,
-                               &packing, planner, &phase->packed, &op->summary, error);
-  free(codes);
-  return packed;
+  Parts parts;
+  if (!make_parts(params, height, width, weights, bias, &parts, error)) return false;
+  OaqConv2dParams conv = {
+      .height = {height->taps, 1, 1, OAQ_PADDING_VALID},
+      .width = {width->taps, 1, 1, OAQ_PADDING_VALID},
+      .input_channels = params->input_channels,
+      .output_channels = pixels_of(height, width) * params->output_channels,
+      .groups = 1,
+      .input_zero_point = params->input_zero_point,
+      .input_range = params->input_range,
+      .requantize = params->requantize,
+      .placement = {height->placement, width->placement, params->output_channels}};
+  conv.requantize.channels = parts.multipliers;
+  conv.requantize.reals = parts.reals;
+  OaqConv2d* made = &op->convs[op->num_convs];
+  const bool created = oaq_conv_2d_create(&conv, parts.weights, parts.bias, planner, made, error);
+  free_parts(&parts);
+  if (!created) return false;
+  ++op->num_convs;
+  oaq_plan_add(&made->summary, &op->summary);
+  return true;
 }
 
 // Outputs between the filter's reach hold the bias alone.
 static bool find_empty(OaqTransposeConv* op, const void* bias, OaqError* error) {
   const OaqTransposeConvParams* params = &op->params;
-  if (params->height.stride <= params->height.filter &&
-      params->width.stride <= params->width.filter) {
-    return true;
-  }
   op->empty = malloc(params->output_channels);
   if (op->empty == NULL) return oaq_fail(error, "out of memory");
   for (size_t n = 0; n < params->output_channels; ++n) {
@@ -75,80 +208,96 @@ static bool find_empty(OaqTransposeConv* op, const void* bias, OaqError* error) 
   return true;
 }
 
-static bool create_phases(OaqTransposeConv* op, const int8_t* weights, const void* bias,
-                          const OaqPlanner* planner, OaqError* error) {
+// Where windows begin, in output elements before the first.
+typedef struct Paddings {
+  int32_t top, left;
+} Paddings;
+
+// Of phase `index`, or of all phases, whose convolution there is but one of.
+static Axis height_axis(const OaqTransposeConvParams* params, const Paddings* paddings,
+                        int32_t index, bool all) {
+  return make_axis(&params->height, params->output_height, paddings->top, index, all);
+}
+
+static Axis width_axis(const OaqTransposeConvParams* params, const Paddings* paddings,
+                       int32_t index, bool all) {
+  return make_axis(&params->width, params->output_width, paddings->left, index, all);
+}
+
+static int32_t phases_of(const OaqWindow* window) {
+  return oaq_clamp(window->stride, 1, window->filter);
+}
+
+// What the phases cost, each by itself or all as one convolution.
+static double cost_of_phases(const OaqTransposeConvParams* params, const Paddings* paddings,
+                             bool all, const OaqKernels* kernels) {
+  const int32_t rows = all ? 1 : phases_of(&params->height);
+  const int32_t columns = all ? 1 : phases_of(&params->width);
+  double cost = 0;
+  for (int32_t i = 0; i < rows * columns; ++i) {
+    const Axis height = height_axis(params, paddings, i / columns, all);
+    const Axis width = width_axis(params, paddings, i % columns, all);
+    cost += cost_of(params, &height, &width, kernels);
+  }
+  return cost;
+}
+
+static bool create_convs(OaqTransposeConv* op, const int8_t* weights, const void* bias,
+                         const OaqPlanner* planner, OaqError* error) {
   const OaqTransposeConvParams* params = &op->params;
-  int32_t unused = 0, top = 0, left = 0;
-  if (!oaq_window_output(&params->height, params->output_height, &unused, &top, error) ||
-      !oaq_window_output(&params->width, params->output_width, &unused, &left, error)) {
+  Paddings paddings;
+  int32_t unused = 0;
+  if (!oaq_window_output(&params->height, params->output_height, &unused, &paddings.top, error) ||
+      !oaq_window_output(&params->width, params->output_width, &unused, &paddings.left, error)) {
     return false;
   }
-  const int32_t rows = oaq_clamp(params->height.stride, 1, params->height.filter);
-  const int32_t columns = oaq_clamp(params->width.stride, 1, params->width.filter);
+  const int32_t height_stride = params->height.stride, width_stride = params->width.stride;
+  const int32_t rows = phases_of(&params->height), columns = phases_of(&params->width);
   if ((int64_t)rows * columns > kMostPhases) {
-    return oaq_fail(error, "strides %d, %d make %lld phases, expected at most %d",
-                    params->height.stride, params->width.stride, (long long)rows * columns,
-                    kMostPhases);
+    return oaq_fail(error, "strides %d, %d make %lld phases, expected at most %d", height_stride,
+                    width_stride, (long long)rows * columns, kMostPhases);
   }
-  size_t most_products = 0;
-  bool wide = planner->any_codes && op->gemm->shifted;
-  op->phases = calloc((size_t)rows * (size_t)columns, sizeof(*op->phases));
-  if (op->phases == NULL) return oaq_fail(error, "out of memory for %d phases", rows * columns);
-  for (int32_t y = 0; y < rows; ++y) {
-    for (int32_t x = 0; x < columns; ++x) {
-      OaqTransposePhase* phase = &op->phases[op->num_phases];
-      phase->height = phase_axis(&params->height, params->output_height, top, y);
-      phase->width = phase_axis(&params->width, params->output_width, left, x);
-      if (!pack_phase(op, weights, bias, planner, phase, error)) return false;
-      ++op->num_phases;
-      const size_t products = phase->packed.products;
-      most_products = products > most_products ? products : most_products;
-      wide = wide || phase->packed.any_wide;
-    }
+  const bool reached = rows == height_stride && columns == width_stride;
+  if (!reached && !find_empty(op, bias, error)) return false;
+  const OaqKernels* kernels = planner->kernels;
+  // Products of a lane are those of its phase, and so is what is proven of them, where no step is
+  // of two taps.
+  const OaqGemm* gemm = oaq_kernels_gemm(kernels, params->output_channels);
+  const bool whole = params->input_channels % oaq_layout_step(gemm->layout) == 0;
+  const bool all = reached && whole &&
+                   cost_of_phases(params, &paddings, true, kernels) <=
+                       cost_of_phases(params, &paddings, false, kernels);
+  const int32_t convs = all ? 1 : rows * columns;
+  op->convs = calloc((size_t)convs, sizeof(*op->convs));
+  if (op->convs == NULL) return oaq_fail(error, "out of memory for %d phases", convs);
+  for (int32_t i = 0; i < convs; ++i) {
+    const Axis height = height_axis(params, &paddings, i / columns, all);
+    const Axis width = width_axis(params, &paddings, i % columns, all);
+    if (!add_conv(op, &height, &width, weights, bias, planner, error)) return false;
   }
-  return oaq_panels_init(most_products, op->gemm, wide, &op->panels, error) &&
-         oaq_output_stage_init(&params->requantize, params->output_channels, &op->stage, error) &&
-         find_empty(op, bias, error);
+  return true;
 }
 
 bool oaq_transpose_conv_create(const OaqTransposeConvParams* params, const int8_t* weights,
                                const void* bias, const OaqPlanner* planner, OaqTransposeConv* op,
                                OaqError* error) {
-  *op = (OaqTransposeConv){.params = *params,
-                           .gemm = oaq_kernels_gemm(planner->kernels, params->output_channels),
-                           .output = planner->kernels->output,
-                           .threads = planner->threads,
-                           .use = {.scratch = planner->scratch}};
-  const bool created = create_phases(op, weights, bias, planner, error);
+  *op = (OaqTransposeConv){.params = *params, .use = {.scratch = planner->scratch}};
+  const bool created = create_convs(op, weights, bias, planner, error);
   if (!created) oaq_transpose_conv_free(op);
   return created;
 }
 
 void oaq_transpose_conv_free(OaqTransposeConv* op) {
-  for (size_t i = 0; i < op->num_phases; ++i) oaq_packed_free(&op->phases[i].packed);
-  free(op->phases);
+  for (size_t i = 0; i < op->num_convs; ++i) oaq_conv_2d_free(&op->convs[i]);
+  free(op->convs);
   free(op->empty);
-  oaq_output_stage_free(&op->stage);
   *op = (OaqTransposeConv){0};
 }
 
 size_t oaq_transpose_conv_bytes(const OaqTransposeConv* op) {
-  size_t bytes = op->stage.bytes + op->num_phases * sizeof(*op->phases);
-  for (size_t i = 0; i < op->num_phases; ++i) bytes += oaq_packed_bytes(&op->phases[i].packed);
+  size_t bytes = op->num_convs * sizeof(*op->convs);
+  for (size_t i = 0; i < op->num_convs; ++i) bytes += oaq_conv_2d_bytes(&op->convs[i]);
   return op->empty != NULL ? bytes + op->params.output_channels : bytes;
-}
-
-// Rows and outputs of the largest part, for each worker.
-static bool reserve_scratch(OaqTransposeConv* op, size_t rows, size_t workers, OaqError* error) {
-  op->use.size = 0;
-  op->use.workers = workers;
-  size_t outputs = 0;
-  if (!oaq_panels_add(&op->panels, rows, &op->use.size, error)) return false;
-  if (!oaq_size_multiply(rows, op->params.output_channels, &outputs) ||
-      !oaq_scratch_add(outputs, 1, &op->use.size, &op->outputs_offset)) {
-    return oaq_fail(error, "%zu outputs are too many", op->params.output_channels);
-  }
-  return oaq_scratch_reserve(&op->use, error);
 }
 
 bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t height, int32_t width,
@@ -157,90 +306,15 @@ bool oaq_transpose_conv_reshape(OaqTransposeConv* op, int32_t batch, int32_t hei
     return oaq_fail(error, "input of %d by %d by %d, expected 0 or more", batch, height, width);
   }
   op->batch = batch;
-  op->input_height = height;
-  op->input_width = width;
-  size_t workers = 1;
-  size_t most_rows = 0;
-  for (size_t i = 0; i < op->num_phases; ++i) {
-    OaqTransposePhase* phase = &op->phases[i];
-    size_t rows = 0;
-    if (!oaq_size_multiply((size_t)phase->height.count, (size_t)phase->width.count, &rows) ||
-        !oaq_size_multiply(rows, (size_t)batch, &rows)) {
-      return oaq_fail(error, "%d images are too many", batch);
-    }
-    const double row_macs = (double)phase->packed.products * (double)op->params.output_channels;
-    phase->split = oaq_split(op->threads, rows, op->panels.max_rows, op->gemm->rows,
-                             phase->packed.num_tiles, row_macs);
-    workers = phase->split.workers > workers ? phase->split.workers : workers;
-    const size_t part_rows = oaq_min_size(phase->split.part_rows, rows);
-    most_rows = part_rows > most_rows ? part_rows : most_rows;
+  op->use.size = 0;
+  op->use.workers = 1;
+  for (size_t i = 0; i < op->num_convs; ++i) {
+    if (!oaq_conv_2d_reshape(&op->convs[i], batch, height, width, error)) return false;
+    const OaqScratchUse* use = &op->convs[i].use;
+    op->use.size = use->size > op->use.size ? use->size : op->use.size;
+    op->use.workers = use->workers > op->use.workers ? use->workers : op->use.workers;
   }
-  return reserve_scratch(op, most_rows, workers, error);
-}
-
-typedef struct Run {
-  const OaqTransposeConv* op;
-  const OaqTransposePhase* phase;
-  const int8_t* input;
-  int8_t* output;
-  bool any_codes;
-} Run;
-
-// The codes that the phase's taps meet at its output row k and column l, the zero point's code
-// outside of the image.
-static void gather_row(const Run* run, size_t image, int32_t k, int32_t l, int8_t* out) {
-  const OaqTransposeConv* op = run->op;
-  const size_t channels = op->params.input_channels;
-  const size_t height = (size_t)op->input_height, width = (size_t)op->input_width;
-  const int64_t top = (int64_t)run->phase->height.base + k;
-  const int64_t left = (int64_t)run->phase->width.base + l;
-  for (int32_t j = 0; j < run->phase->height.taps; ++j) {
-    for (int32_t i = 0; i < run->phase->width.taps; ++i) {
-      const int64_t y = top - j, x = left - i;
-      if (y >= 0 && y < op->input_height && x >= 0 && x < op->input_width) {
-        const size_t position = (image * height + (size_t)y) * width + (size_t)x;
-        memcpy(out, run->input + position * channels, channels);
-      } else {
-        memset(out, op->params.input_zero_point, channels);
-      }
-      out += channels;
-    }
-  }
-}
-
-static void run_part(void* data, size_t index, size_t worker) {
-  const Run* run = data;
-  const OaqTransposeConv* op = run->op;
-  const OaqTransposeConvParams* params = &op->params;
-  const OaqTransposePhase* phase = run->phase;
-  const OaqPart part = oaq_split_part(&phase->split, index);
-  // The panels' rows are as long as the longest phase's; this one uses their beginnings.
-  char* block = oaq_scratch_worker(&op->use, worker);
-  const OaqPanel panel = oaq_panels_at(&op->panels, block);
-  int8_t* results = (int8_t*)block + op->outputs_offset;
-  const size_t columns = (size_t)phase->width.count;
-  const size_t positions = (size_t)phase->height.count * columns;
-  for (size_t m = 0; m < part.rows; ++m) {
-    const size_t row = part.first_row + m;
-    gather_row(run, row / positions, (int32_t)(row % positions / columns), (int32_t)(row % columns),
-               oaq_panel_row(&op->panels, &panel, m));
-  }
-  const OaqInput rows = oaq_panel_finish(&op->panels, &panel, part.rows, &phase->packed);
-  const size_t channels = params->output_channels;
-  const OaqTiles tiles = {&phase->packed, part.first_tile, part.end_tile, 0};
-  oaq_gemm(&rows, &tiles, op->gemm, op->output, &op->stage, run->any_codes, results, channels);
-  const size_t per_tile = phase->packed.layout->channels_per_tile;
-  const size_t first = part.first_tile * per_tile;
-  const size_t end = oaq_min_size(part.end_tile * per_tile, channels);
-  for (size_t m = 0; m < part.rows; ++m) {
-    const size_t row = part.first_row + m;
-    const size_t y =
-        (size_t)phase->height.first + row % positions / columns * (size_t)params->height.stride;
-    const size_t x = (size_t)phase->width.first + row % columns * (size_t)params->width.stride;
-    const size_t line = row / positions * (size_t)params->output_height + y;
-    memcpy(run->output + (line * (size_t)params->output_width + x) * channels + first,
-           results + m * channels + first, end - first);
-  }
+  return true;
 }
 
 void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool any_codes,
@@ -251,9 +325,7 @@ void oaq_transpose_conv_run(OaqTransposeConv* op, const int8_t* input, bool any_
   for (size_t i = 0; op->empty != NULL && i < outputs; ++i) {
     memcpy(output + i * channels, op->empty, channels);
   }
-  for (size_t i = 0; i < op->num_phases; ++i) {
-    const OaqTransposePhase* phase = &op->phases[i];
-    Run run = {op, phase, input, output, any_codes};
-    oaq_threads_run(op->threads, phase->split.workers, phase->split.parts, run_part, &run);
+  for (size_t i = 0; i < op->num_convs; ++i) {
+    oaq_conv_2d_run(&op->convs[i], input, any_codes, output);
   }
 }

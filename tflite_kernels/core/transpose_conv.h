@@ -2,16 +2,16 @@
 #ifndef OAQ_CORE_TRANSPOSE_CONV_H_
 #define OAQ_CORE_TRANSPOSE_CONV_H_
 
-#include "core/gemm.h"
-#include "core/split.h"
-#include "core/window.h"
+#include "core/conv_2d.h"
 
 // TRANSPOSE_CONV: input [batch][height][width][input_channels] int8, weights OHWI
 // [output_channels][height.filter][width.filter][input_channels] int8 with zero point 0, bias
 // [output_channels] int32 or NULL, output [batch][output_height][output_width][output_channels]
 // int8. Input position y adds its products with filter row f to output row y * stride - padding
 // + f, so output rows that are equal modulo the stride meet the same filter rows: the op is
-// stride.height * stride.width convolutions with parts of the filter, its phases.
+// stride.height * stride.width convolutions with parts of the filter, its phases. Where that takes
+// fewer multiplications of whole tiles, as with few output channels, it runs as one convolution
+// that gives a block of all phases' outputs.
 typedef struct OaqTransposeConvParams {
   OaqWindow height, width;  // dilation 1; the windows slide over the output
   int32_t output_height, output_width;
@@ -21,34 +21,15 @@ typedef struct OaqTransposeConvParams {
   OaqRequantize requantize;
 } OaqTransposeConvParams;
 
-// Output rows first, first + stride, ... (count of them); the k-th meets filter rows phase, phase +
-// stride, ... (taps of them) at input rows base + k, base + k - 1, ...
-typedef struct OaqPhaseAxis {
-  int32_t phase, taps, first, count, base;
-} OaqPhaseAxis;
-
-typedef struct OaqTransposePhase {
-  OaqPhaseAxis height, width;
-  OaqPacked packed;  // products in the order of the phase's taps: rows, columns, channels
-  OaqSplit split;    // set by oaq_transpose_conv_reshape
-} OaqTransposePhase;
-
 typedef struct OaqTransposeConv {
   OaqTransposeConvParams
-      params;  // requantize's arrays are the caller's, and gone once the op is made
-  const OaqGemm* gemm;
-  OaqOutput output;
-  OaqThreads* threads;
-  OaqTransposePhase* phases;  // [num_phases], of those that have taps
-  size_t num_phases;
-  int8_t* empty;  // [output_channels]: outputs that no product reaches; NULL without
-  OaqOutputStage stage;
-  OaqPanels panels;
-  size_t outputs_offset;  // of a part's outputs in a worker's block
-  OaqScratchUse use;
+      params;        // requantize's arrays are the caller's, and gone once the op is made
+  OaqConv2d* convs;  // [num_convs]: of all phases, or of each that has taps
+  size_t num_convs;
+  int8_t* empty;      // [output_channels]: outputs that no product reaches; NULL without
+  OaqScratchUse use;  // of the largest convolution
   OaqPlanSummary summary;
-  // Set by oaq_transpose_conv_reshape.
-  int32_t batch, input_height, input_width;
+  int32_t batch;  // set by oaq_transpose_conv_reshape
 } OaqTransposeConv;
 
 // Plans and packs; `weights` and `bias` are not needed afterwards. On failure nothing is left to

@@ -284,9 +284,10 @@ const OaqLayout* oaq_op_layout(const OaqOp* op, bool* has_int16) {
     *has_int16 = true;
     return op->core.depthwise_conv_2d.packed.layout;
   }
-  const OaqGemm* gemm = op->options.kind == OAQ_CONV_2D          ? op->core.conv_2d.gemm
-                        : op->options.kind == OAQ_TRANSPOSE_CONV ? op->core.transpose_conv.gemm
-                                                                 : op->core.fully_connected.gemm;
+  const OaqGemm* gemm = op->options.kind == OAQ_CONV_2D ? op->core.conv_2d.gemm
+                        : op->options.kind == OAQ_TRANSPOSE_CONV
+                            ? op->core.transpose_conv.convs[0].gemm
+                            : op->core.fully_connected.gemm;
   *has_int16 = gemm->i16 != NULL;
   return gemm->layout;
 }
