@@ -17,6 +17,7 @@ oaq_add_kernels("-mavx2"
   core/avx2/gemm_i16_c4_6x16_avx2.c
   core/avx2/gemm_i32_wide_6x16_avx2.c
   core/avx2/output_avx2.c)
+oaq_add_kernels("-mavx2;-mfma" core/avx2/output_double_avx2.c)
 oaq_add_kernels("-mavx512bw;-mavx512vl"
   core/avx512bw/gemm_i16_c4_12x16_avx512bw.c
   core/avx512bw/gemm_i16_c4_8x32_avx512bw.c

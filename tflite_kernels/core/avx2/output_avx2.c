@@ -162,13 +162,9 @@ OAQ_INLINE void output(const OaqOutputStage* stage, size_t first_channel, size_t
   }
 }
 
-void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t channels,
-                     size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
-                     size_t out_stride) {
-  if (stage->multipliers == NULL) {
-    oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
-    return;
-  }
+static void output_integers(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                            size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                            size_t out_stride) {
 #define OAQ_OUTPUT(general, is_signed, late)                                                \
   output(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride, (general), \
          (is_signed), (late))
@@ -181,4 +177,19 @@ void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t c
     is_signed ? OAQ_OUTPUT(false, true, false) : OAQ_OUTPUT(false, false, false);
   }
 #undef OAQ_OUTPUT
+}
+
+void oaq_output_avx2(const OaqOutputStage* stage, size_t first_channel, size_t channels,
+                     size_t rows, const int32_t* acc, size_t acc_stride, int8_t* out,
+                     size_t out_stride) {
+  if (stage->multipliers == NULL) {
+    oaq_output_scalar(stage, first_channel, channels, rows, acc, acc_stride, out, out_stride);
+    return;
+  }
+  for (size_t n = 0; n < channels; n += 16) {
+    const size_t count = oaq_min_size(16, channels - n);
+    const bool fits = oaq_output_fits_double_avx2(stage, first_channel + n);
+    (fits ? oaq_output_double_avx2 : output_integers)(stage, first_channel + n, count, rows,
+                                                      acc + n, acc_stride, out + n, out_stride);
+  }
 }

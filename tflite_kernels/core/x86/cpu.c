@@ -25,10 +25,11 @@ OaqX86 oaq_x86(void) {
   cpu.sse41 = has(c, 19);
   const uint32_t states = saved_states(c);
   const bool ymm = (states & kYmm) == kYmm && has(c, 28);
+  const bool fma = has(c, 12);
   const bool zmm = (states & kZmm) == kZmm && ymm;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return cpu;
   const uint32_t subleaves = a;
-  cpu.avx2 = ymm && has(b, 5);
+  cpu.avx2 = ymm && fma && has(b, 5);
   cpu.avx512bw = zmm && cpu.avx2 && has(b, 16) && has(b, 17) && has(b, 30) && has(b, 31);
   cpu.avx512_vnni = cpu.avx512bw && has(c, 11);
   cpu.avx512_vbmi = cpu.avx512bw && has(c, 1);
