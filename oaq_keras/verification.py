@@ -449,14 +449,18 @@ def _check_memory(layer: Bound, entry: Mapping[str, Any]) -> Iterator[str]:
 def _pairs_of_taps(height: int, width: int) -> list[int]:
     """Taps of a depthwise filter, row by row in the file, as a lane adds two of them a step.
 
-    Rows 0 and 1 in pairs from column to column, then rows 2 and 3; an odd last row by itself.
+    First and last row in pairs from column to column, and so on inwards; the middle row of an odd
+    number by itself, from both ends to its middle.
     """
-    return [
+    middle = [*range(height // 2 * width, (height // 2 + 1) * width)] if height % 2 else []
+    inwards = [middle.pop(-(n % 2)) for n in range(len(middle))]
+    pairs = [
         row * width + column
-        for top in range(0, height, 2)
+        for top in range(height // 2)
         for column in range(width)
-        for row in range(top, min(top + 2, height))
+        for row in (top, height - 1 - top)
     ]
+    return pairs + inwards
 
 
 def _lanes(row: list[int], layout: str) -> list[list[int]]:

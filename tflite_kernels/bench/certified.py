@@ -44,14 +44,15 @@ class ChannelPairs(Layout):
 
 
 def channel_pairs(height: int, width: int) -> ChannelPairs:
-    """Taps of one column in two rows make a pair, and neighbours in an odd last row."""
+    """Taps of a column mirror each other in pairs, and those of the middle row of an odd number."""
     taps = [
-        (row + below) * width + column
-        for row in range(0, height - 1, 2)
+        row * width + column
+        for top in range(height // 2)
         for column in range(width)
-        for below in (0, 1)
+        for row in (top, height - 1 - top)
     ]
-    taps += [tap for tap in range(height * width) if tap not in taps]
+    middle = [tap for tap in range(height * width) if tap not in taps]
+    taps += [middle[-1 - n // 2 if n % 2 else n // 2] for n in range(len(middle))]
     return ChannelPairs("channel_pairs", lanes=1, products_per_step=2, taps=tuple(taps))
 
 

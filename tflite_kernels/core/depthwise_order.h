@@ -12,9 +12,11 @@ typedef struct OaqTap {
 } OaqTap;
 
 // The order in which a lane of `layout` adds the taps of a filter, into order[height * width]. One
-// tap a step: as in the file. Two: rows 0 and 1 in pairs from column to column, (0,0) (1,0), (0,1)
-// (1,1), ..., then rows 2 and 3, ...; the last row of an odd number by itself, from left to right.
-// A pair of rows, interleaved once, then serves every output column that reads it.
+// tap a step: as in the file. Two: first and last row in pairs from column to column, (0,0)
+// (h-1,0), (0,1) (h-1,1), ..., then the second row and the last but one, ...; the middle row of an
+// odd number by itself, its first and last column, its second and last but one, ..., its middle
+// column. A pair of rows, interleaved once, serves every output column that reads it. Filters have
+// their largest weights in the middle: pairs of taps far from each other seldom saturate.
 void oaq_depthwise_order(const OaqLayout* layout, size_t height, size_t width, OaqTap* order);
 
 #endif  // OAQ_CORE_DEPTHWISE_ORDER_H_

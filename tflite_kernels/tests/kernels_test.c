@@ -101,6 +101,36 @@ static void check_gemm(const OaqKernels* kernels, const OaqGemm* gemm, Random* r
   free(input);
 }
 
+// Sums whose scaled values miss the next code by 2^-(31 + e), the least that there is: what rounds
+// them to fewer bits gives that code.
+static void check_nearest_misses(const OaqKernels* kernels) {
+  enum { kChannels = 16 };
+  static const struct {
+    int32_t sum, multiplier, shift;
+    int8_t code;
+  } kMisses[] = {{4085749, 1442423715, -14, 39},  {3320983, 1763994841, -14, 38},
+                 {7842827, 1260617821, -15, 12},  {7030895, 2076764529, -15, 79},
+                 {12453295, 1723436721, -16, 24}, {13675637, 1631140899, -16, 30}};
+  for (size_t i = 0; i < sizeof(kMisses) / sizeof(kMisses[0]); ++i) {
+    OaqMultiplier multipliers[kChannels];
+    _Alignas(64) int32_t acc[kChannels];
+    for (size_t c = 0; c < kChannels; ++c) {
+      multipliers[c] = (OaqMultiplier){kMisses[i].multiplier, kMisses[i].shift};
+      acc[c] = kMisses[i].sum;
+    }
+    const OaqRequantize requantize = {
+        .channels = multipliers, .zero_point = -128, .lo = -128, .hi = 127};
+    CHECK(oaq_requantize(&requantize, 0, kMisses[i].sum) == kMisses[i].code);
+    CHECK(oaq_requantize(&requantize, 0, kMisses[i].sum + 1) == kMisses[i].code + 1);
+    OaqOutputStage stage;
+    CHECK(oaq_output_stage_init(&requantize, kChannels, &stage, NULL));
+    int8_t out[kChannels];
+    kernels->output(&stage, 0, kChannels, 1, acc, kChannels, out, kChannels);
+    for (size_t c = 0; c < kChannels; ++c) CHECK(out[c] == kMisses[i].code);
+    oaq_output_stage_free(&stage);
+  }
+}
+
 // Output stages against oaq_requantize, at sums next to halves and at the ends of int32.
 static void check_output(const OaqKernels* kernels, Random* random) {
   enum { kRows = 9, kStride = 48 };
@@ -239,6 +269,7 @@ int main(void) {
     CHECK(!pairs || (met_pairs[false] > 50 && met_pairs[true] > 50));
     memset(met_pairs, 0, sizeof(met_pairs));
     for (int round = 0; round < 3000; ++round) check_output(kernels, &random);
+    check_nearest_misses(kernels);
   }
   check_of_this_core();
   CHECK(oaq_kernels_find("auto") != NULL && oaq_kernels_find("no such isa") == NULL);

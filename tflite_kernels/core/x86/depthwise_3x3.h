@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Template: filters of 3 by 3, never drained. Include after the vectors of an ISA and element size.
 //
-// Five pairs of taps, in the order of oaq_depthwise_order: (0,c) (1,c) for the columns c, then
-// (2,0) (2,1), then (2,2) and a zero weight. A column of the input is interleaved once, rows 0 and
-// 1 to `upper`, row 2 with the column to the right of it to `lower`, and added to each output that
-// is still open; weights stay in registers.
+// Five pairs of taps, in the order of oaq_depthwise_order: (0,c) (2,c) for the columns c, then
+// (1,0) (1,2), then (1,1) and a zero weight. A column of the input is interleaved once, rows 0 and
+// 2 to `outer`, row 1 with the next column but one to `inner`, and added to each output that is
+// still open; weights stay in registers.
 #ifndef OAQ_CORE_X86_DEPTHWISE_3X3_H_
 #define OAQ_CORE_X86_DEPTHWISE_3X3_H_
 
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 typedef struct Filter3x3 {
-  Vec left, middle, right, lower_left, lower_right;
+  Vec left, middle, right, sides, centre;
   Vec start;
   bool has_start;  // a compile-time constant
 } Filter3x3;
@@ -23,14 +23,14 @@ typedef struct Rows3x3 {
   const char *rows0, *rows1, *rows2;
 } Rows3x3;
 
-static inline __attribute__((always_inline)) Vec upper_3x3(const Rows3x3* at, size_t column,
+static inline __attribute__((always_inline)) Vec outer_3x3(const Rows3x3* at, size_t column,
                                                            bool high) {
-  return interleave(at->rows0 + column * kPixel, at->rows1 + column * kPixel, high);
+  return interleave(at->rows0 + column * kPixel, at->rows2 + column * kPixel, high);
 }
 
-static inline __attribute__((always_inline)) Vec lower_3x3(const Rows3x3* at, size_t column,
+static inline __attribute__((always_inline)) Vec inner_3x3(const Rows3x3* at, size_t column,
                                                            bool high) {
-  return interleave(at->rows2 + column * kPixel, at->rows2 + (column + 1) * kPixel, high);
+  return interleave(at->rows1 + column * kPixel, at->rows1 + (column + 2) * kPixel, high);
 }
 
 static inline __attribute__((always_inline)) void move_3x3(Rows3x3* at, size_t columns) {
@@ -39,42 +39,48 @@ static inline __attribute__((always_inline)) void move_3x3(Rows3x3* at, size_t c
   at->rows2 += columns * kPixel;
 }
 
-// What an output gets from its first and its last column.
-static inline __attribute__((always_inline)) Vec open_3x3(const Filter3x3* filter, Vec upper,
-                                                          Vec lower) {
-  const Vec sum = add(multiply(upper, filter->left), multiply(lower, filter->lower_left));
+// What an output gets from its first column, and from row 1 of its last.
+static inline __attribute__((always_inline)) Vec open_3x3(const Filter3x3* filter, Vec outer,
+                                                          Vec inner) {
+  const Vec sum = add(multiply(outer, filter->left), multiply(inner, filter->sides));
   return filter->has_start ? add(sum, filter->start) : sum;
 }
 
-static inline __attribute__((always_inline)) Vec close_3x3(const Filter3x3* filter, Vec sum,
-                                                           Vec upper, Vec lower) {
-  return add(add(sum, multiply(upper, filter->right)), multiply(lower, filter->lower_right));
+// From its second column.
+static inline __attribute__((always_inline)) Vec continue_3x3(const Filter3x3* filter, Vec sum,
+                                                              Vec outer, Vec inner) {
+  return add(add(sum, multiply(outer, filter->middle)), multiply(inner, filter->centre));
 }
 
-// Two outputs are open at any time, and take turns.
+static inline __attribute__((always_inline)) Vec close_3x3(const Filter3x3* filter, Vec sum,
+                                                           Vec outer) {
+  return add(sum, multiply(outer, filter->right));
+}
+
+// Two outputs are open at any time, and take turns. The last output's second column, of its row 1,
+// is interleaved with what lies behind its last.
 static inline __attribute__((always_inline)) void stride_1_3x3(const Filter3x3* filter, Rows3x3 at,
                                                                bool high, size_t columns,
                                                                const int32_t* bias, int32_t* acc) {
-  Vec upper = upper_3x3(&at, 0, high);
-  Vec lower = lower_3x3(&at, 0, high);
-  Vec even = open_3x3(filter, upper, lower);
-  upper = upper_3x3(&at, 1, high);
-  lower = lower_3x3(&at, 1, high);
-  even = add(even, multiply(upper, filter->middle));
-  Vec odd = open_3x3(filter, upper, lower);
+  Vec outer = outer_3x3(&at, 0, high);
+  Vec even = open_3x3(filter, outer, inner_3x3(&at, 0, high));
+  outer = outer_3x3(&at, 1, high);
+  Vec inner = inner_3x3(&at, 1, high);
+  even = continue_3x3(filter, even, outer, inner);
+  Vec odd = open_3x3(filter, outer, inner);
   for (;;) {
-    upper = upper_3x3(&at, 2, high);
-    lower = lower_3x3(&at, 2, high);
-    store_sums(close_3x3(filter, even, upper, lower), bias, acc);
+    outer = outer_3x3(&at, 2, high);
+    store_sums(close_3x3(filter, even, outer), bias, acc);
     if (columns == 1) return;
-    odd = add(odd, multiply(upper, filter->middle));
-    even = open_3x3(filter, upper, lower);
-    upper = upper_3x3(&at, 3, high);
-    lower = lower_3x3(&at, 3, high);
-    store_sums(close_3x3(filter, odd, upper, lower), bias, acc + kTile);
+    inner = inner_3x3(&at, 2, high);
+    odd = continue_3x3(filter, odd, outer, inner);
+    even = open_3x3(filter, outer, inner);
+    outer = outer_3x3(&at, 3, high);
+    store_sums(close_3x3(filter, odd, outer), bias, acc + kTile);
     if (columns == 2) return;
-    even = add(even, multiply(upper, filter->middle));
-    odd = open_3x3(filter, upper, lower);
+    inner = inner_3x3(&at, 3, high);
+    even = continue_3x3(filter, even, outer, inner);
+    odd = open_3x3(filter, outer, inner);
     move_3x3(&at, 2);
     acc += 2 * kTile;
     columns -= 2;
@@ -84,14 +90,12 @@ static inline __attribute__((always_inline)) void stride_1_3x3(const Filter3x3* 
 static inline __attribute__((always_inline)) void stride_2_3x3(const Filter3x3* filter, Rows3x3 at,
                                                                bool high, size_t columns,
                                                                const int32_t* bias, int32_t* acc) {
-  Vec upper = upper_3x3(&at, 0, high);
-  Vec lower = lower_3x3(&at, 0, high);
+  Vec outer = outer_3x3(&at, 0, high);
   for (; columns > 0; --columns) {
-    Vec sum = open_3x3(filter, upper, lower);
-    sum = add(sum, multiply(upper_3x3(&at, 1, high), filter->middle));
-    upper = upper_3x3(&at, 2, high);
-    lower = lower_3x3(&at, 2, high);
-    store_sums(close_3x3(filter, sum, upper, lower), bias, acc);
+    Vec sum = open_3x3(filter, outer, inner_3x3(&at, 0, high));
+    sum = continue_3x3(filter, sum, outer_3x3(&at, 1, high), inner_3x3(&at, 1, high));
+    outer = outer_3x3(&at, 2, high);
+    store_sums(close_3x3(filter, sum, outer), bias, acc);
     move_3x3(&at, 2);
     acc += kTile;
   }
@@ -109,8 +113,8 @@ static inline __attribute__((always_inline)) void half_3x3(size_t stride, size_t
   Filter3x3 filter = {.left = load_weights(b),
                       .middle = load_weights(b + kStepBytes),
                       .right = load_weights(b + 2 * kStepBytes),
-                      .lower_left = load_weights(b + 3 * kStepBytes),
-                      .lower_right = load_weights(b + 4 * kStepBytes),
+                      .sides = load_weights(b + 3 * kStepBytes),
+                      .centre = load_weights(b + 4 * kStepBytes),
                       .start = start != NULL ? load_start(start + channel) : zero(),
                       .has_start = start != NULL};
   if (stride == 1) {

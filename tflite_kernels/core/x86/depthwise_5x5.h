@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Template: filters of 5 by 5, never drained. Include after the vectors of an ISA and element size.
 //
-// Thirteen pairs of taps, in the order of oaq_depthwise_order: (0,c) (1,c) for the columns c, then
-// (2,c) (3,c), then (4,0) (4,1), (4,2) (4,3), and (4,4) with a zero weight. A column of the input
-// is interleaved once and added to each output that is still open. There are more weights than
-// registers: multiplications read them where they are packed.
+// Thirteen pairs of taps, in the order of oaq_depthwise_order: (0,c) (4,c) for the columns c, then
+// (1,c) (3,c), then (2,0) (2,4), (2,1) (2,3), and (2,2) with a zero weight. A column of the input's
+// rows but 2 is interleaved once and added to each output that is still open. There are more
+// weights than registers: multiplications read them where they are packed.
 #ifndef OAQ_CORE_X86_DEPTHWISE_5X5_H_
 #define OAQ_CORE_X86_DEPTHWISE_5X5_H_
 
@@ -22,18 +22,17 @@ typedef struct Rows5x5 {
   const char *rows0, *rows1, *rows2, *rows3, *rows4;
 } Rows5x5;
 
-// An input column: rows 0 and 1, rows 2 and 3, row 4 with the column to the right of it.
+// An input column: rows 0 and 4, rows 1 and 3.
 typedef struct Column5x5 {
-  Vec upper, middle, lower;
+  Vec outer, inner;
 } Column5x5;
 
 static inline __attribute__((always_inline)) Column5x5 column_5x5(const Rows5x5* at, size_t column,
                                                                   bool high) {
   const size_t offset = column * kPixel;
   return (Column5x5){
-      interleave(at->rows0 + offset, at->rows1 + offset, high),
-      interleave(at->rows2 + offset, at->rows3 + offset, high),
-      interleave(at->rows4 + offset, at->rows4 + offset + kPixel, high),
+      interleave(at->rows0 + offset, at->rows4 + offset, high),
+      interleave(at->rows1 + offset, at->rows3 + offset, high),
   };
 }
 
@@ -54,19 +53,28 @@ static inline __attribute__((always_inline)) Vec finish(Vec sum) {
 // The products of the input column that is column `tap` of an output's filter.
 static inline __attribute__((always_inline)) Vec products_5x5(const Filter5x5* filter, size_t tap,
                                                               const Column5x5* column) {
-  const Vec upper = multiply(column->upper, load_weights(filter->weights + tap * kStepBytes));
-  const Vec middle =
-      multiply(column->middle, load_weights(filter->weights + (5 + tap) * kStepBytes));
-  const Vec sum = add(upper, middle);
-  if (tap % 2 == 1) return sum;
-  const Vec lower =
-      multiply(column->lower, load_weights(filter->weights + (10 + tap / 2) * kStepBytes));
-  return add(sum, lower);
+  const Vec outer = multiply(column->outer, load_weights(filter->weights + tap * kStepBytes));
+  const Vec inner = multiply(column->inner, load_weights(filter->weights + (5 + tap) * kStepBytes));
+  return add(outer, inner);
 }
 
+// Columns `left` and `right` of row 2, times the weights of a step.
+static inline __attribute__((always_inline)) Vec row_2_5x5(const Filter5x5* filter,
+                                                           const char* first, size_t left,
+                                                           size_t right, size_t step, bool high) {
+  const Vec pair = interleave(first + left * kPixel, first + right * kPixel, high);
+  return multiply(pair, load_weights(filter->weights + step * kStepBytes));
+}
+
+// What an output gets from its first column, `index` from `at` on, and from all of row 2.
 static inline __attribute__((always_inline)) Vec open_5x5(const Filter5x5* filter,
-                                                          const Column5x5* column) {
-  const Vec sum = products_5x5(filter, 0, column);
+                                                          const Rows5x5* at, size_t index,
+                                                          bool high, const Column5x5* column) {
+  const char* first = at->rows2 + index * kPixel;
+  Vec sum = products_5x5(filter, 0, column);
+  sum = add(sum, row_2_5x5(filter, first, 0, 4, 10, high));
+  sum = add(sum, row_2_5x5(filter, first, 1, 3, 11, high));
+  sum = add(sum, row_2_5x5(filter, first, 2, 2, 12, high));
   return finish(filter->start != NULL ? add(sum, load_start(filter->start)) : sum);
 }
 
@@ -85,7 +93,7 @@ static inline __attribute__((always_inline)) void stride_1_column_5x5(
   add_5x5(filter, 3, &column, second);
   add_5x5(filter, 2, &column, third);
   add_5x5(filter, 1, &column, fourth);
-  *first = open_5x5(filter, &column);
+  *first = open_5x5(filter, at, index, high, &column);
 }
 
 // Four outputs are open at any time, and take turns.
@@ -93,19 +101,19 @@ static inline __attribute__((always_inline)) void stride_1_5x5(const Filter5x5* 
                                                                bool high, size_t columns,
                                                                const int32_t* bias, int32_t* acc) {
   Column5x5 column = column_5x5(&at, 0, high);
-  Vec a = open_5x5(filter, &column);
+  Vec a = open_5x5(filter, &at, 0, high, &column);
   column = column_5x5(&at, 1, high);
   add_5x5(filter, 1, &column, &a);
-  Vec b = open_5x5(filter, &column);
+  Vec b = open_5x5(filter, &at, 1, high, &column);
   column = column_5x5(&at, 2, high);
   add_5x5(filter, 2, &column, &a);
   add_5x5(filter, 1, &column, &b);
-  Vec c = open_5x5(filter, &column);
+  Vec c = open_5x5(filter, &at, 2, high, &column);
   column = column_5x5(&at, 3, high);
   add_5x5(filter, 3, &column, &a);
   add_5x5(filter, 2, &column, &b);
   add_5x5(filter, 1, &column, &c);
-  Vec d = open_5x5(filter, &column);
+  Vec d = open_5x5(filter, &at, 3, high, &column);
   move_5x5(&at, 4);
   for (;;) {
     stride_1_column_5x5(filter, &at, 0, high, &a, &b, &c, &d, bias, acc);
@@ -130,7 +138,7 @@ static inline __attribute__((always_inline)) void stride_2_column_5x5(
   add_5x5(filter, 4, &column, first);
   store_sums(*first, bias, acc);
   add_5x5(filter, 2, &column, second);
-  *first = open_5x5(filter, &column);
+  *first = open_5x5(filter, at, index, high, &column);
   column = column_5x5(at, index + 1, high);
   add_5x5(filter, 3, &column, second);
   add_5x5(filter, 1, &column, first);
@@ -140,12 +148,12 @@ static inline __attribute__((always_inline)) void stride_2_5x5(const Filter5x5* 
                                                                bool high, size_t columns,
                                                                const int32_t* bias, int32_t* acc) {
   Column5x5 column = column_5x5(&at, 0, high);
-  Vec even = open_5x5(filter, &column);
+  Vec even = open_5x5(filter, &at, 0, high, &column);
   column = column_5x5(&at, 1, high);
   add_5x5(filter, 1, &column, &even);
   column = column_5x5(&at, 2, high);
   add_5x5(filter, 2, &column, &even);
-  Vec odd = open_5x5(filter, &column);
+  Vec odd = open_5x5(filter, &at, 2, high, &column);
   column = column_5x5(&at, 3, high);
   add_5x5(filter, 3, &column, &even);
   add_5x5(filter, 1, &column, &odd);
