@@ -10,6 +10,7 @@ that was stopped goes on where it was, and a row that is there is not made again
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -33,12 +34,14 @@ class Run:
       script: in examples/.
       arguments: of the script; {models} and {data} stand for folders.
       shown: pictures for docs/img, of those that it saves; the data's licence has to allow it.
+      seeds: how often it is done, with seeds from 1 on.
     """
 
     name: str
     script: str
     arguments: str
     shown: tuple[str, ...] = ()
+    seeds: int = 1
 
 
 _IMAGENET = (
@@ -51,12 +54,14 @@ RUNS = (
         "classification.py",
         "--data {data}/cifar10.npz --model {models}/mlperftiny_resnet8_cifar10.h5 --pixels raw "
         "--augment --epochs 3 --learning_rate 3e-4 --batch 64",
+        seeds=3,
     ),
     Run(
         "cifar10-resnet20",
         "classification.py",
         "--data {data}/cifar10.npz --model {models}/akamaster_resnet20_cifar10.h5 --augment "
         "--pixels normalized --epochs 3 --learning_rate 3e-4 --batch 64",
+        seeds=3,
     ),
     Run(
         "vww",
@@ -121,21 +126,37 @@ def main() -> int:
     failed = 0
     for run in chosen:
         print(f"\n## {run.name}", flush=True)
-        made = subprocess.run(command(run, options.data, options.quick), check=False)
-        failed += made.returncode != 0
-        if made.returncode == 0 and not options.quick:
+        seeds = range(1, 2 if options.quick else run.seeds + 1)
+        commands = [command(run, options.data, options.quick, seed) for seed in seeds]
+        made = all(subprocess.run(each, check=False).returncode == 0 for each in commands)
+        failed += not made
+        if made and not options.quick:
+            write_row(run)
             PICTURES.mkdir(parents=True, exist_ok=True)
             for name in run.shown:
                 shutil.copy(FOLDER / run.name / name, PICTURES / f"{run.name}-{name}")
     return failed
 
 
-def command(run: Run, given: Path, quick: bool) -> list[str]:
+def command(run: Run, given: Path, quick: bool, seed: int = 1) -> list[str]:
     """What starts a run."""
     told = run.arguments.format(data=FOLDER / "data", models=given / "models").split()
-    output = FOLDER / (f"{run.name}-quick" if quick else run.name)
-    last = "--quick" if quick else "--write"
-    return [sys.executable, str(EXAMPLES / run.script), *told, "--output", str(output), last]
+    told += ["--seed", str(seed), "--output", str(output(run, quick, seed))]
+    return [sys.executable, str(EXAMPLES / run.script), *told, *(["--quick"] if quick else [])]
+
+
+def output(run: Run, quick: bool = False, seed: int = 1) -> Path:
+    """Where a run keeps its files."""
+    return FOLDER / (run.name + ("-quick" if quick else "") + (f"-seed{seed}" if seed > 1 else ""))
+
+
+def write_row(run: Run) -> None:
+    """Puts the row of a run, of all its seeds, into docs/results.json and docs/results.md."""
+    sys.path.insert(0, str(EXAMPLES))  # its helpers are copied by users, not installed
+    from helpers.results import with_seeds, written
+
+    kept = (output(run, seed=seed) / "row.json" for seed in range(1, run.seeds + 1))
+    written(with_seeds([json.loads(file.read_text())["row"] for file in kept]))
 
 
 def unpack(given: Path, folder: Path) -> None:

@@ -18,6 +18,7 @@ from ai_edge_litert import interpreter as litert
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.runtime import Interpreter
 from tests.models import (
+    enlarging_network,
     requantizing_network,
     small_network,
     threaded_network,
@@ -62,7 +63,13 @@ def check(make: Callable[[int], bytes]) -> None:
 
 def main() -> None:
     """All networks, then all at the same time."""
-    networks = (small_network, upsampling_network, threaded_network, requantizing_network)
+    networks = (
+        small_network,
+        upsampling_network,
+        enlarging_network,
+        threaded_network,
+        requantizing_network,
+    )
     for make in networks:
         check(make)
     with ThreadPoolExecutor() as pool:

@@ -16,7 +16,12 @@ import pytest
 
 from tests.arm import batch, cases, emulated, oaq_arm, whole
 from tests.matrix import fetch
-from tests.models import small_network, threaded_network, upsampling_network
+from tests.models import (
+    enlarging_network,
+    small_network,
+    threaded_network,
+    upsampling_network,
+)
 
 ROOT = oaq_arm.ROOT
 BENCH = ROOT / "tflite_kernels" / "bench"
@@ -44,7 +49,7 @@ REAL = {
     "mlperftiny_vww96_int8": 27,
 }
 """Certified at T = 16; how many of their layers come before the runtime's own arithmetic."""
-SMALL = (small_network, upsampling_network, threaded_network)
+SMALL = (small_network, upsampling_network, enlarging_network, threaded_network)
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,11 @@ from oaq_keras.errors import CertificateError, LibraryError, OaqError
 from oaq_keras.flatbuffer import get_metadata, kind, read_model, set_metadata, write_model
 from oaq_keras.rewrite import to_builtin_ops, to_custom_ops
 from oaq_keras.runtime import Interpreter
-from tests.models import small_network, upsampling_network
+from tests.models import enlarging_network, small_network, upsampling_network
 
 FILES = {
     make.__name__: (attach_certificate(make(15), certify(make(15))), edits)
-    for make, edits in ((small_network, 500), (upsampling_network, 250))
+    for make, edits in ((small_network, 500), (upsampling_network, 250), (enlarging_network, 100))
 }
 REFERENCE = {"experimental_op_resolver_type": litert.OpResolverType.BUILTIN_REF}
 

@@ -31,11 +31,12 @@ def test_a_row_is_made_once(tmp_path: Path) -> None:
 def test_tasks_are_told_where_all_is(run: tasks.Run, tmp_path: Path) -> None:
     _, script, *told = tasks.command(run, tmp_path, quick=False)
     assert Path(script).is_file()
-    assert told[-1] == "--write"
-    assert told[told.index("--output") + 1] == str(tasks.FOLDER / run.name)
+    folders = {tasks.command(run, tmp_path, False, seed)[-1] for seed in (1, 2)}
+    assert folders == {str(tasks.FOLDER / run.name), str(tasks.FOLDER / f"{run.name}-seed2")}
     # Only --pictures and --masks have braces left, for the script.
     assert {word for word in told if "{" in word} <= {"{split}", "{split}annot"}
-    assert "--write" not in tasks.command(run, tmp_path, quick=True)
+    *_, folder, last = tasks.command(run, tmp_path, quick=True)
+    assert (folder, last) == (str(tasks.FOLDER / f"{run.name}-quick"), "--quick")
 
 
 def test_tasks_have_names_of_their_own() -> None:

@@ -35,7 +35,16 @@ def by_method(row: dict[str, Any]) -> str:
 
 def by_task(rows: Iterable[dict[str, Any]]) -> str:
     """Rows as a Markdown table, a line each, and another of sizes and speed."""
-    titles = ["task", "score", "examples", "float", "stock int8", "ours", "ours - stock, 95 %"]
+    titles = [
+        "task",
+        "score",
+        "examples",
+        "seeds",
+        "float",
+        "stock int8",
+        "ours",
+        "ours - stock, 95 %",
+    ]
     titles += ["as float: stock", "ours", "MACs proven", "never drained", "operators in float"]
     lines = [titles, ["---"] * 2 + ["--:"] * (len(titles) - 3) + ["---"]]
     sizes = ["task", "size: stock", "ours", "A53 model: all", "dense", "depthwise"]
@@ -45,9 +54,10 @@ def by_task(rows: Iterable[dict[str, Any]]) -> str:
         stock, ours = row["stock"], row["ours"]
         further = "".join(f"; {name} {_of_all(row, name)}" for name in ours.get("further", ()))
         cells = [row["task"], row["metric"] + further, str(row["images"])]
+        cells.append(str(len(row.get("by_seed", (1,)))))
         cells += [_given(row[method], "score", "{:.2f}") for method in ("float", "stock", "ours")]
         if "refused" in stock:
-            cells[4] = "refused"
+            cells[5] = "refused"
         cells.append("{:+.2f} to {:+.2f}".format(*row["interval"]) if row["interval"] else "")
         cells += [_percent(stock, "agreement"), _percent(ours, "agreement")]
         cells += [_percent(ours, "proven"), _percent(ours, "never_drained")]
@@ -56,11 +66,27 @@ def by_task(rows: Iterable[dict[str, Any]]) -> str:
     return f"{_markdown(lines)}\n\n{_markdown(others)}"
 
 
+def with_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of those of several seeds: the first, with all seeds' mean scores and intervals.
+
+    All were scored on the same examples, so the mean of their intervals is none too narrow.
+    """
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    scores = {m: [row[m]["score"] for row in rows] for m in ("float", "stock", "ours")}
+    merged = {**first, **{m: {**first[m], "score": sum(s) / len(s)} for m, s in scores.items()}}
+    ends = zip(*(row["interval"] for row in rows), strict=True)
+    merged["interval"] = [sum(each) / len(each) for each in ends]
+    merged["by_seed"] = {str(row["seed"]): {m: row[m]["score"] for m in scores} for row in rows}
+    return merged
+
+
 def _speed(row: dict[str, Any]) -> list[str]:
     stock, ours, speed = row["stock"], row["ours"], row.get("speed", {})
     cells = [f"{each['bytes'] / 1024:.0f} KiB" if "bytes" in each else "" for each in (stock, ours)]
     cells += [_given(speed, name, "{:.2f}x") for name in ("a53", "a53_dense", "a53_depthwise")]
-    cells.append(_given(speed, "avx2_instructions", "{:.3f}x") or speed.get("refused", ""))
+    cells.append(_given(speed, "avx2_instructions", "{:.3f}x"))
     cells += [_given(each, "milliseconds", "{:.2f} ms") for each in (stock, ours)]
     both = "milliseconds" in stock and "milliseconds" in ours
     return [*cells, f"{stock['milliseconds'] / ours['milliseconds']:.2f}x" if both else ""]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.results import by_method, by_task, written
+from helpers.results import by_method, by_task, with_seeds, written
 
 PAGE = "# Results\n\n<!-- tasks -->\nold\n<!-- end tasks -->\n\nMore.\n"
 
@@ -38,10 +38,19 @@ def test_a_row_is_a_line_of_two_tables() -> None:
     scores, speed = (
         _cells(line) for line in by_task([_row("b", 39.5)]).splitlines() if line.startswith("| b ")
     )
-    assert scores[:3] == ["b", "mIoU; COCO -, 7.00, 8.50", "7"]
-    assert scores[3:7] == ["40.00", "39.00", "39.50", "-0.50 to +1.25"]
-    assert scores[7:] == ["75.0 %", "75.0 %", "100.0 %", "12.5 %", "none"]
+    assert scores[:4] == ["b", "mIoU; COCO -, 7.00, 8.50", "7", "1"]
+    assert scores[4:8] == ["40.00", "39.00", "39.50", "-0.50 to +1.25"]
+    assert scores[8:] == ["75.0 %", "75.0 %", "100.0 %", "12.5 %", "none"]
     assert speed == ["b", "2 KiB", "2 KiB", "", "", "", "", "2.00 ms", "1.00 ms", "2.00x"]
+
+
+def test_scores_of_several_seeds_are_averaged() -> None:
+    rows = [{**_row("b", 39.0 + seed), "seed": seed} for seed in (1, 2, 3)]
+    rows[1]["interval"] = (-1.1, 0.65)
+    (line,) = (line for line in by_task([with_seeds(rows)]).splitlines() if "| 7 |" in line)
+    assert _cells(line)[3:8] == ["3", "40.00", "39.00", "41.00", "-0.70 to +1.05"]
+    assert with_seeds(rows)["by_seed"]["3"] == {"float": 40.0, "stock": 39.0, "ours": 42.0}
+    assert with_seeds(rows[:1]) == rows[0]
 
 
 def test_what_tfmot_refuses_is_said() -> None:
