@@ -26,6 +26,7 @@ from typing import Any
 from oaq_keras.verification_file import certificate_of, read
 from oaq_keras.verification_graph import Layer, Recoding, Skipped, layers_of, recodings_of
 
+_SUM_NOTHING = {"table": "8-bit QUANTIZE or LEAKY_RELU", "copy": "PAD of 8-bit codes"}
 _PRODUCTS_OF_A_STEP = {"c8": 1, "c4": 2, "channel": 1, "channel_pairs": 2, "broadcast": 1}
 _TARGETS = ("c8", "c4", "channel")
 # Layers of more products never have the layout broadcast, in which one lane adds all of them.
@@ -366,30 +367,34 @@ def _check_plan(
             yield from _check_entry(layer, entries.pop((layer.subgraph, layer.op), None))
     for recoding in recodings:
         entry = entries.get((recoding.subgraph, recoding.op))
-        if entry is not None and entry["runs"] == "table":
+        if entry is not None and entry["runs"] == recoding.runs:
             del entries[recoding.subgraph, recoding.op]
             yield from _check_table(recoding, entry)
     for entry in entries.values():
-        if entry["runs"] == "table":
+        if entry["runs"] in _SUM_NOTHING:
             yield (
-                f"op {entry['op']}: the plan runs it by table, the file has no 8-bit QUANTIZE or "
-                "LEAKY_RELU there"
+                f"op {entry['op']}: the plan runs it as a {entry['runs']}, the file has no "
+                f"{_SUM_NOTHING[entry['runs']]} there"
             )
         elif entry["runs"] != "stock":
             yield f"op {entry['op']}: the plan runs it {entry['runs']}, the file has no int8 layer"
 
 
 def _check_table(recoding: Recoding, entry: Mapping[str, Any]) -> Iterator[str]:
-    """Nothing is summed where codes are looked up: no lanes, no tiles, no products."""
+    """Nothing is summed where codes are looked up or copied: no lanes, no tiles, no products."""
     if list(entry["range"] or ()) != [recoding.low, recoding.high]:
         yield f"{recoding.name}: the plan has range {entry['range']}"
     if entry["macs"] != 0:
-        yield f"{recoding.name}: the plan has {entry['macs']} MACs, a table has none"
-    if entry["weights_bytes"] != 0 or entry["packed_bytes"] < 256:
+        yield f"{recoding.name}: the plan has {entry['macs']} MACs, a {recoding.runs} has none"
+    least = 256 if recoding.runs == "table" else 0
+    if entry["weights_bytes"] != 0 or entry["packed_bytes"] < least:
         yield f"{recoding.name}: the plan has no 256 codes, or weights"
     for field in _OF_LAYERS:
         if entry[field] is not None:
-            yield f"{recoding.name}: the plan has {_words(field)} {entry[field]}, a table has none"
+            yield (
+                f"{recoding.name}: the plan has {_words(field)} {entry[field]}, a {recoding.runs} "
+                "has none"
+            )
 
 
 def _check_entry(layer: Bound, entry: Mapping[str, Any] | None) -> Iterator[str]:

@@ -80,11 +80,12 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Recoding:
-    """A QUANTIZE or LEAKY_RELU that gives each of an 8-bit tensor's codes another one.
+    """What sums nothing: a QUANTIZE or LEAKY_RELU of an 8-bit tensor, or a PAD of one.
 
     Attributes:
       subgraph, op, name: which operator.
       low, high: the input's activation range.
+      runs: how a plan may run it: codes are looked up in a "table", or it is a "copy".
     """
 
     subgraph: int
@@ -92,10 +93,11 @@ class Recoding:
     name: str
     low: int
     high: int
+    runs: str
 
 
 def recodings_of(model: Any) -> list[Recoding]:
-    """The QUANTIZE operators of a model between 8-bit tensors, and the LEAKY_RELUs of such.
+    """The QUANTIZE operators of a model between 8-bit tensors, LEAKY_RELUs and PADs of such.
 
     Raises:
       ModelFileError: fields contradict each other.
@@ -107,10 +109,12 @@ def recodings_of(model: Any) -> list[Recoding]:
             for op, operator in enumerate(graph.operators):
                 kind = kind_of(model, operator)
                 recodes = kind == "QUANTIZE" and _recode(graph, operator) is not None
-                if recodes or (kind == "LEAKY_RELU" and _leaks(graph, operator)):
+                recodes = recodes or (kind == "LEAKY_RELU" and _leaks(graph, operator))
+                if recodes or (kind == "PAD" and _pads(graph, operator)):
                     source, output = operator.inputs[0], operator.outputs[0]
                     known = _bytes_range(graph, source, ranges)
-                    found.append(Recoding(position, op, name_of(graph, output), *known))
+                    runs = "table" if recodes else "copy"
+                    found.append(Recoding(position, op, name_of(graph, output), *known, runs))
     except Exception as error:  # as in layers_of
         raise _damaged(error) from error
     return found
@@ -318,6 +322,16 @@ def _leaks(graph: Any, operator: Any) -> bool:
         and isinstance(options, schema.LeakyReluOptionsT)
         and 0 <= options.alpha < math.inf
     )
+
+
+def _pads(graph: Any, operator: Any) -> bool:
+    """Whether a PAD copies codes of one 8-bit type, scale and zero point."""
+    inputs, outputs = operator.inputs, operator.outputs
+    if len(inputs) != 2 or len(outputs) != 1 or min(*inputs, *outputs) < 0:
+        return False
+    given, made = _affine(graph, inputs[0], _BYTES), _affine(graph, outputs[0], _BYTES)
+    types = [graph.tensors[index].type for index in (inputs[0], outputs[0])]
+    return given is not None and given == made and types[0] == types[1]
 
 
 def _affine(

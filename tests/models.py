@@ -197,6 +197,23 @@ class ModelBuilder:
         output = self.tensor(name, shape, scale, zero_point, dtype=dtype)
         return self.op("QUANTIZE", [source], output, schema.QuantizeOptionsT())
 
+    def pad(self, source: int, paddings: list[list[int]]) -> int:
+        """PAD with the zero point."""
+        shape = [
+            size + before + after
+            for size, (before, after) in zip(
+                self.graph.tensors[source].shape, paddings, strict=True
+            )
+        ]
+        around = np.asarray(paddings, np.int32)
+        constant = self.tensor("paddings", around.shape, None, data=around, dtype="int32")
+        given = self.graph.tensors[source]
+        dtype = "uint8" if given.type == schema.TensorType.UINT8 else "int8"
+        scale, zero_point = given.quantization.scale, int(given.quantization.zeroPoint[0])
+        name = f"padded_{len(self.graph.tensors)}"
+        output = self.tensor(name, shape, scale, zero_point, dtype=dtype)
+        return self.op("PAD", [source, constant], output, schema.PadOptionsT())
+
     def leaky_relu(self, source: int, alpha: float, scale: float, zero_point: int) -> int:
         """LEAKY_RELU into another scale and zero point of the same type."""
         given = self.graph.tensors[source]
@@ -360,7 +377,7 @@ def upsampling_network(largest: int = 127, seed: int = 1) -> bytes:
 
 
 def enlarging_network(largest: int = 127, seed: int = 1) -> bytes:
-    """TRANSPOSE_CONVs of few channels, whose phases are merged."""
+    """TRANSPOSE_CONVs of few channels, whose phases are merged, and a PAD behind one."""
     rng = np.random.default_rng(seed)
     builder = ModelBuilder()
     x = builder.input((1, 5, 6, 3), zero_point=-1)
@@ -370,8 +387,9 @@ def enlarging_network(largest: int = 127, seed: int = 1) -> bytes:
     up = builder.transpose_conv(
         first, random_codes(rng, 2, 5, 5, 16, largest=largest), "up", 0.2, -128
     )
+    padded = builder.pad(up, [[0, 0], [1, 0], [0, 2], [0, 0]])
     wide = builder.conv(
-        up, random_codes(rng, 24, 1, 1, 2, largest=largest), "wide", 0.3, -128, RELU
+        padded, random_codes(rng, 24, 1, 1, 2, largest=largest), "wide", 0.3, -128, RELU
     )
     return builder.build(
         builder.transpose_conv(

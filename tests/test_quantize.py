@@ -364,7 +364,7 @@ def test_python_requantizes_as_the_reference(given: str, made: str) -> None:
         ("packed_bytes", 255, "the plan has no 256 codes, or weights"),
         ("isa", "avx2", "the plan has isa avx2, a table has none"),
         ("tiles_int16", 0, "the plan has tiles int16 0, a table has none"),
-        ("op", 0, "op 0: the plan runs it by table, the file has no 8-bit QUANTIZE"),
+        ("op", 0, "op 0: the plan runs it as a table, the file has no 8-bit QUANTIZE"),
         ("runs", "exact", "op 2: the plan runs it exact, the file has no int8 layer"),
     ],
 )

@@ -271,7 +271,7 @@ def _planned(
 ) -> str:
     """What the plan promises: every operator of ours runs as told, on codes inside its range."""
     made = network.nodes[node]
-    if made.kind not in (*LAYERS, *_TABLES):
+    if made.kind not in (*LAYERS, *_TABLES, "PAD"):
         return ""
     if entry is None:
         return "not in the plan"
@@ -291,9 +291,11 @@ def _planned(
 
 
 def _expected_runs(network: Network, made: Node, way: Way) -> tuple[str, ...]:
+    ours = way.form == "builtin" or any(node.kind in LAYERS for node in network.nodes)
+    if made.kind == "PAD":
+        return ("copy",) if ours and len(made.options["paddings"]) <= 4 else ("stock",)
     if made.kind in _TABLES:
         ratio = quantizations(network.nodes)[made.inputs[0]][0] / float(np.float32(made.scale))
-        ours = way.form == "builtin" or any(node.kind in LAYERS for node in network.nodes)
         return ("table",) if ours and ratio < _RATIO else ("stock",)
     # Elsewhere a pair of products may saturate, or a dot-product instruction make int16 useless.
     sure = way.plan if way.plan == "exact" or way.isa == "scalar" else "auto"

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tflite/pad_op.h"
 #include "tflite/ranges.h"
 #include "tflite/recode.h"
 
@@ -22,8 +23,10 @@ typedef struct SharedScratch {
 // What runs a claimed node: the runtime holds it and frees it with the node. The plan entry belongs
 // to the delegate, which outlives the interpreter.
 typedef struct Kernel {
-  OaqOp* op;          // a layer, or NULL
-  OaqRecode* recode;  // QUANTIZE or LEAKY_RELU, or NULL
+  // One of them.
+  OaqOp* op;          // a layer
+  OaqRecode* recode;  // QUANTIZE or LEAKY_RELU
+  OaqPadOp* pad;      // PAD
   OaqPlanEntry* entry;
   const OaqDelegate* delegate;
   SharedScratch* scratch;
@@ -42,24 +45,31 @@ static void leave_scratch(SharedScratch* shared) {
   free(shared);
 }
 
+static void free_ours(Kernel* kernel) {
+  oaq_op_free(kernel->op);
+  oaq_recode_free(kernel->recode);
+  oaq_pad_op_free(kernel->pad);
+}
+
 static void kernel_free(TfLiteContext* context, void* buffer) {
   Kernel* kernel = buffer;
   if (kernel == NULL) return;
   if (kernel->free != NULL && kernel->user_data != NULL) kernel->free(context, kernel->user_data);
-  oaq_op_free(kernel->op);
-  oaq_recode_free(kernel->recode);
+  free_ours(kernel);
   leave_scratch(kernel->scratch);
   free(kernel);
 }
 
 static bool prepare_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
-  return kernel->op != NULL ? oaq_op_prepare(kernel->op, context, error)
-                            : oaq_recode_prepare(kernel->recode, context, error);
+  if (kernel->op != NULL) return oaq_op_prepare(kernel->op, context, error);
+  if (kernel->recode != NULL) return oaq_recode_prepare(kernel->recode, context, error);
+  return oaq_pad_op_prepare(kernel->pad, context, error);
 }
 
 static bool eval_ours(const Kernel* kernel, TfLiteContext* context, OaqError* error) {
-  return kernel->op != NULL ? oaq_op_eval(kernel->op, context, error)
-                            : oaq_recode_eval(kernel->recode, context, error);
+  if (kernel->op != NULL) return oaq_op_eval(kernel->op, context, error);
+  if (kernel->recode != NULL) return oaq_recode_eval(kernel->recode, context, error);
+  return oaq_pad_op_eval(kernel->pad, context, error);
 }
 
 static TfLiteStatus report(TfLiteContext* context, const OaqPlanEntry* entry,
@@ -158,13 +168,18 @@ static void fill_entry(const Kernel* kernel) {
   OaqPlanEntry* entry = kernel->entry;
   entry->claimed = true;
   entry->profiled = kernel->delegate->profile;
-  entry->table = kernel->recode != NULL;
+  entry->runs = kernel->recode != NULL ? "table" : kernel->pad != NULL ? "copy" : NULL;
   if (kernel->op != NULL) {
     fill_layer(&kernel->delegate->planner, kernel->op, entry);
     const OaqScratchUse* use = oaq_op_scratch(kernel->op);
     entry->packed_bytes = sizeof(*kernel) + oaq_op_bytes(kernel->op);
     entry->scratch_bytes = oaq_scratch_block_bytes(use->size) * use->workers;
     entry->workers = use->workers;
+  } else if (kernel->pad != NULL) {
+    entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->pad);
+    entry->workers = 1;
+    entry->range = kernel->pad->range;
+    snprintf(entry->reason, sizeof(entry->reason), "codes copied, the zero point around them");
   } else {
     entry->packed_bytes = sizeof(*kernel) + sizeof(*kernel->recode);
     entry->workers = kernel->recode->split.workers;
@@ -200,17 +215,21 @@ static TfLiteStatus kernel_prepare(TfLiteContext* context, TfLiteNode* node) {
 
 // Makes what runs a node, for `kernel`; false with a reason in `error` where the runtime keeps the
 // node. `among_ours`: the graph has Oaq operators, between which the runtime, or another delegate,
-// would have to be called for every table.
+// would have to be called for every table and PAD.
 static bool claim(const OaqDelegate* delegate, const TfLiteContext* context,
                   const OaqGraphNode* node, OaqRange range, bool among_ours, Kernel* kernel,
                   OaqError* error) {
   bool custom = false;
   const bool recodes = oaq_recodes(node->builtin_code);
-  if (!recodes && oaq_node_kind(node, &custom) == OAQ_KIND_NONE) {
-    return oaq_fail(error, "not an op of this library");
-  }
-  if (!custom && !delegate->builtin && !(recodes && among_ours)) {
+  const bool pads = node->builtin_code == kBuiltinPad;
+  const bool sums = oaq_node_kind(node, &custom) != OAQ_KIND_NONE;
+  if (!recodes && !pads && !sums) return oaq_fail(error, "not an op of this library");
+  if (!custom && !delegate->builtin && (sums || !among_ours)) {
     return oaq_fail(error, "builtin op; the delegate looks at it with builtin=1");
+  }
+  if (pads) {
+    kernel->pad = oaq_pad_op_create(context, node, range, error);
+    return kernel->pad != NULL;
   }
   if (recodes) {
     kernel->recode = oaq_recode_create(context, node, range, &delegate->planner, error);
@@ -261,8 +280,7 @@ static TfLiteStatus plan_node(OaqDelegate* delegate, TfLiteContext* context,
   }
   *kernel = malloc(sizeof(**kernel));
   if (*kernel == NULL) {
-    oaq_op_free(ours.op);
-    oaq_recode_free(ours.recode);
+    free_ours(&ours);
     return out_of_memory(context);
   }
   **kernel = ours;
@@ -290,8 +308,9 @@ static void take_over(const OaqGraphNode* node, Kernel* kernel) {
   registration->profiling_string = NULL;
   // Other delegates go by it: they are not to claim the node as well.
   registration->builtin_code = kBuiltinCustom;
-  registration->custom_name =
-      kernel->op != NULL ? oaq_kind_custom_name(kernel->op->options.kind) : "OaqRecode";
+  registration->custom_name = kernel->op != NULL    ? oaq_kind_custom_name(kernel->op->options.kind)
+                              : kernel->pad != NULL ? "OaqPad"
+                                                    : "OaqRecode";
   registration->version = 1;
 }
 

@@ -130,8 +130,8 @@ static void put_entry(Writer* writer, const OaqPlanEntry* entry) {
   if (!entry->claimed) {
     put_no_lanes(writer, "stock");
     put_text(writer, ", \"macs\": null, \"range\": null, \"range_source\": null");
-  } else if (entry->table) {
-    put_no_lanes(writer, "table");
+  } else if (entry->runs != NULL) {
+    put_no_lanes(writer, entry->runs);
     put_text(writer, ", \"macs\": 0");
     put_range(writer, entry);
   } else {

@@ -16,7 +16,8 @@ typedef struct OaqPlanEntry {
   char* name;  // the first output's
   char reason[384];
   bool claimed;
-  bool table;  // QUANTIZE or LEAKY_RELU: nothing is summed; of what follows it has the range alone
+  const char*
+      runs;  // "table", "copy": nothing is summed, of what follows it has the range; or NULL
   const char* isa;
   const OaqLayout* layout;
   OaqPlanSummary summary;
