@@ -17,9 +17,41 @@ static bool has_short_shift(OaqMultiplier multiplier) {
   return multiplier.multiplier == 0 || (multiplier.shift < 0 && multiplier.shift >= -kMostShift);
 }
 
+// a / b, rounded down; b > 0.
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+
+// How little the largest x that is below `code` lacks, in 2^-(31 + e). `above` is what is added to
+// x * m before it is divided, for x >= 0.
+static int64_t least_gap(int64_t code, int64_t above, int64_t multiplier) {
+  const int64_t sign = INT64_C(1) << 31;
+  const int64_t x = floor_div(code - 1 - above, multiplier);
+  if (x >= 0) return code - above - x * multiplier;
+  const int64_t below = floor_div(code - 1 - (above - sign), multiplier);
+  return code - (above - sign) - (below < -1 ? below : -1) * multiplier;
+}
+
+// In doubles, values up to 256 are 2^-45 apart: so much nobody may lack.
+static bool fits_double(OaqMultiplier multiplier, const OaqRequantize* requantize) {
+  enum { kExact = 14, kMost = 22, kCodes = 256 };
+  const int32_t e = -multiplier.shift;
+  if (multiplier.multiplier == 0) return true;
+  if (e < 1 || e > kMost) return false;
+  if (e <= kExact) return true;
+  const int64_t one = INT64_C(1) << (31 + e);
+  const int64_t above =
+      (INT64_C(1) << 30) + (one >> 1) + (requantize->zero_point - requantize->lo) * one;
+  for (int64_t code = 1; code < kCodes; ++code) {
+    if (least_gap(code * one, above, multiplier.multiplier) <= INT64_C(1) << (e - kExact)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static void set_channel(OaqMultiplier multiplier, size_t channel, OaqOutputStage* stage) {
   const bool right = has_right_shift(multiplier);
   stage->multipliers[channel] = multiplier.multiplier;
+  stage->in_double[channel] = fits_double(multiplier, &stage->requantize) ? 1 : 0;
   stage->shifts[channel] = right && multiplier.multiplier != 0 ? -multiplier.shift - 1 : 0;
   if (stage->left_shifts == NULL) return;
   stage->left_shifts[channel] = right ? 0 : multiplier.shift;
@@ -46,7 +78,12 @@ static bool set_multipliers(const OaqMultiplier* multipliers, size_t channels,
   const size_t count = channels + OAQ_OUTPUT_PADDING;
   stage->multipliers = allocate(stage, count, sizeof(*stage->multipliers));
   stage->shifts = allocate(stage, count, sizeof(*stage->shifts));
-  if (stage->multipliers == NULL || stage->shifts == NULL) return false;
+  stage->in_double = allocate(stage, count, sizeof(*stage->in_double));
+  if (stage->multipliers == NULL || stage->shifts == NULL || stage->in_double == NULL) {
+    return false;
+  }
+  // Of vectors that begin at the last channels.
+  memset(stage->in_double + channels, 1, OAQ_OUTPUT_PADDING);
   if (!right) {
     stage->left_shifts = allocate(stage, count, sizeof(*stage->left_shifts));
     stage->doublings = allocate(stage, count, sizeof(*stage->doublings));
@@ -79,6 +116,7 @@ bool oaq_output_stage_init(const OaqRequantize* requantize, size_t channels, Oaq
 void oaq_output_stage_free(OaqOutputStage* stage) {
   free(stage->multipliers);
   free(stage->shifts);
+  free(stage->in_double);
   free(stage->left_shifts);
   free(stage->doublings);
   free(stage->requantize.reals);

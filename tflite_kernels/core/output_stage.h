@@ -26,6 +26,11 @@ typedef struct OaqOutputStage {
   int32_t* multipliers;
   int32_t* shifts;                            // e - 1, 0 without a right shift
   int32_t early_zero_point, late_zero_point;  // before and after the shift; one of them is 0
+  // 1 where doubles hold what a code is above `requantize.lo`, x * m / 2^(31 + e) and what is added
+  // to it, so well that truncating it gives the right code for each x: with 53 bits, always for e
+  // up to 14; up to 22 where no x comes so near to a code from below that it is rounded to it. 0
+  // for others.
+  uint8_t* in_double;
   // What right shifts alone do not need, NULL where all channels have one.
   int32_t* left_shifts;  // of x
   int32_t* doublings;    // 1 where the product is doubled, 0 where not

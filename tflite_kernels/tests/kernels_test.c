@@ -124,6 +124,7 @@ static void check_nearest_misses(const OaqKernels* kernels) {
     CHECK(oaq_requantize(&requantize, 0, kMisses[i].sum + 1) == kMisses[i].code + 1);
     OaqOutputStage stage;
     CHECK(oaq_output_stage_init(&requantize, kChannels, &stage, NULL));
+    CHECK(stage.in_double[0] == (kMisses[i].shift >= -14));
     int8_t out[kChannels];
     kernels->output(&stage, 0, kChannels, 1, acc, kChannels, out, kChannels);
     for (size_t c = 0; c < kChannels; ++c) CHECK(out[c] == kMisses[i].code);

@@ -6,13 +6,13 @@
 #include "core/avx2/kernels_avx2.h"
 #include "core/inline.h"
 
-// core/output_stage.h's formula in doubles, for right shifts of up to 14: what a code is above the
-// least code is
+// core/output_stage.h's formula in doubles: what a code is above the least code is
 //   floor(x * m / 2^(31 + e) + offset),  offset = 2^-(1 + e) + 1/2 + z - lo - (x < 0) * 2^-e.
-// Where that lies in [0, 256) it has 8 bits before the point and 31 + e behind it, so a fused
-// multiplication and addition is exact, and truncation is floor. What is below gives 0 or less
-// however it is rounded, what is above 256 or more; both are clamped. |x * m / 2^(31 + e)| is below
-// 2^30, which an int32 holds.
+// Where that lies in [0, 256) it has 8 bits before the point and 31 + e behind it. Of shifts up to
+// 14 a fused multiplication and addition is then exact, and truncation is floor; of others that are
+// taken here, what is rounded stays on its side of each code (OaqOutputStage.in_double). What is
+// below gives 0 or less however it is rounded, what is above 256 or more; both are clamped.
+// |x * m / 2^(31 + e)| is below 2^30, which an int32 holds.
 
 // Four channels.
 typedef struct Channels {
@@ -100,13 +100,9 @@ OAQ_INLINE void output(const OaqOutputStage* stage, size_t channel, size_t chann
 }
 
 bool oaq_output_fits_double_avx2(const OaqOutputStage* stage, size_t channel) {
-  enum { kMostShift = 14 };
-  if (stage->multipliers == NULL || !oaq_output_stage_is_plain(stage, channel, 16)) return false;
-  const __m256i most = _mm256_set1_epi32(kMostShift - 1);
-  const __m256i low = _mm256_loadu_si256((const void*)(stage->shifts + channel));
-  const __m256i high = _mm256_loadu_si256((const void*)(stage->shifts + channel + 8));
-  const __m256i above = _mm256_cmpgt_epi32(_mm256_max_epi32(low, high), most);
-  return _mm256_testz_si256(above, above) != 0;
+  const __m128i ones = _mm_set1_epi8(1);
+  const __m128i fits = _mm_loadu_si128((const void*)(stage->in_double + channel));
+  return _mm_testc_si128(fits, ones) != 0;
 }
 
 void oaq_output_double_avx2(const OaqOutputStage* stage, size_t channel, size_t channels,
