@@ -28,7 +28,11 @@ import oaq_keras
 from oaq_keras import report
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data", None, "npz, or folders train and val of a folder a class; or digits")
+flags.DEFINE_string(
+    "data",
+    None,
+    "npz, or folder with train and val (or test), a folder a class in each; else digits",
+)
 flags.DEFINE_string("names", None, "file with the classes' folders, in the network's order")
 flags.DEFINE_string("model", None, "float network to start from, a Keras .h5 file")
 flags.DEFINE_enum(
@@ -52,7 +56,7 @@ _QUICK = 64
 
 def classification() -> Task:
     """The task, its data found."""
-    given = load_model(FLAGS.model) if FLAGS.model else None
+    given = command.given_network("model") if FLAGS.model else None
     train, test = load_data(given)
     classes = int(max(train.labels.max(), test.labels.max())) + 1
     shape = train.images[0].shape
@@ -87,6 +91,7 @@ def classification() -> Task:
         train=learn,
         loss=losses[FLAGS.distill](from_logits=logits),
         inputs=Prepared(test.images),
+        truth=test.labels,
         judged=lambda outputs: list(
             zip(next(iter(outputs.values())).argmax(-1), test.labels, strict=True)
         ),
@@ -104,14 +109,6 @@ def title() -> str:
     return f"{data}, {Path(FLAGS.model).stem}" if FLAGS.model else f"{data}, small network"
 
 
-def load_model(path: str) -> Any:
-    """A Keras model from a file."""
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"--model {path}: {error}. Expected a Keras model.") from error
-
-
 def load_data(model: Any) -> tuple[Split, Split]:
     """What to train and to test on."""
     if FLAGS.data is None:
@@ -119,9 +116,17 @@ def load_data(model: Any) -> tuple[Split, Split]:
     data = Path(FLAGS.data)
     if not data.is_dir():
         return image_sets.read_npz(data)
-    height, width = model.input_shape[1:3] if model is not None else map(int, FLAGS.size)
-    names = Path(FLAGS.names).read_text().split() if FLAGS.names else None
-    return image_sets.read_folders(data, (height, width), names)
+    size = model.input_shape[1:3] if model is not None else folder_size()
+    names = command.lines("names") if FLAGS.names else None
+    return image_sets.read_folders(data, size, names)
+
+
+def folder_size() -> tuple[int, int]:
+    """--size: height and width."""
+    if len(FLAGS.size) != 2 or not all(each.isdecimal() and int(each) > 7 for each in FLAGS.size):
+        raise DataError(f"--size is {','.join(FLAGS.size)}; expected height,width of 8 or more.")
+    height, width = map(int, FLAGS.size)
+    return height, width
 
 
 def check(model: Any, shape: tuple[int, ...], classes: int) -> None:
@@ -217,7 +222,7 @@ def small_network(shape: tuple[int, ...], classes: int) -> Any:
 
 def prove(row: dict[str, Any]) -> None:
     """Shows what is proven of our file, and keeps certificates beside the files."""
-    folder = Path(FLAGS.output)
+    folder = command.folder()
     for method in ("stock", "ours", *row["variants"]):
         file = folder / f"{method.replace(', ', '_').replace(' ', '_')}.tflite"
         if "refused" in row[method]:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras as keras
 from absl import flags
 from helpers import command, ssd, yolo  # sets TensorFlow's log level
 from helpers.annotations import Annotated, read_coco, read_voc
@@ -41,7 +40,7 @@ flags.DEFINE_string("data", None, "folder in VOC's format, or a COCO JSON file",
 flags.DEFINE_string("pictures", "JPEGImages", "folder of the pictures, within --data")
 flags.DEFINE_string("annotations", "Annotations", "folder of VOC's XML files, within --data")
 flags.DEFINE_string("train", "train", "list of pictures to train on, in ImageSets")
-flags.DEFINE_string("test", "val", "list of pictures to be scored on")
+flags.DEFINE_string("test", "val", "list of pictures to be scored on; or another COCO JSON file")
 flags.DEFINE_string(
     "weights", None, "float Yolo-Fastest, a Keras .h5; or SSDLite's backbone, .h5 or .npz",
     required=True,
@@ -62,12 +61,12 @@ _SOME = 16
 
 def yolo_fastest() -> Task:
     """Yolo-Fastest's task, its pictures read."""
-    names = _lines(FLAGS.names)
-    scored = _lines(FLAGS.scored) if FLAGS.scored else names
+    names = command.lines("names")
+    scored = command.lines("scored") if FLAGS.scored else names
     unknown = sorted(set(scored) - set(names))
     if unknown:
         raise DataError(f"--scored {FLAGS.scored} has {unknown[0]!r}, which --names lacks.")
-    model = keras.models.load_model(FLAGS.weights, compile=False)
+    model = command.given_network("weights")
     _, side, _, _ = model.input_shape
     expected = 3 * (5 + len(names))
     if any(output.shape[-1] != expected for output in model.outputs):
@@ -97,6 +96,7 @@ def yolo_fastest() -> Task:
         train=train,
         loss="mse",
         inputs=inputs,
+        truth=truth,
         judged=judged,
         score=lambda found, chosen: precision(truth, found, chosen, len(scored)),
         agreement=agreement,
@@ -106,7 +106,7 @@ def yolo_fastest() -> Task:
 
 def ssdlite() -> Task:
     """SSDLite's task, its pictures read; the float network is trained when it is asked for."""
-    names = _lines(FLAGS.names)
+    names = command.lines("names")
     if FLAGS.scored:
         raise DataError("--scored is for --network yolo_fastest; ssdlite learns all of --names.")
     side = min(FLAGS.side, _QUICK_SIDE) if FLAGS.quick else FLAGS.side
@@ -119,7 +119,7 @@ def ssdlite() -> Task:
     levels = ssd.level_anchors(side)
     pictures, known = pictures_of(FLAGS.train, names, side)
     tested, truth = pictures_of(FLAGS.test, names, side)
-    loss, output = ssd.losses(len(names)), Path(FLAGS.output)
+    loss, output = ssd.losses(len(names)), command.folder()
 
     def data() -> Any:
         given = ssd.examples(pictures, known, levels, len(names))
@@ -153,6 +153,7 @@ def ssdlite() -> Task:
         train=lambda _: data(),
         loss=loss,
         inputs=inputs,
+        truth=truth,
         judged=judged,
         score=lambda found, chosen: precision(truth, found, chosen, len(names)),
         agreement=agreement,
@@ -166,6 +167,10 @@ def pictures_of(
     """Pictures that can be read, [n, side, side, 3], and their annotations."""
     data = Path(FLAGS.data)
     if data.suffix == ".json":
+        if split == FLAGS.test:
+            data = Path(FLAGS.test)
+        if data.suffix != ".json":
+            raise DataError(f"--test is {FLAGS.test}; with --data {FLAGS.data}, expected JSON too.")
         listed = read_coco(data, data.parent / FLAGS.pictures, names)
     else:
         listed = read_voc(data, split, names, FLAGS.annotations, FLAGS.pictures)
@@ -173,7 +178,10 @@ def pictures_of(
     found = list(readable([each.path for each in listed], (side, side)))
     if not found:
         raise DataError(f"None of the {len(listed)} pictures of {data} can be read.")
-    return np.stack([picture for _, picture in found]), [listed[place] for place, _ in found]
+    annotated = [listed[place] for place, _ in found]
+    if split == FLAGS.test and not any(len(each.boxes) for each in annotated):
+        raise DataError(f"The {len(found)} pictures of {data} have no box to be scored on.")
+    return np.stack([picture for _, picture in found]), annotated
 
 
 def found_in(truth: Sequence[Annotated], boxes: Boxes, scores: Boxes) -> list[Detections]:
@@ -224,15 +232,8 @@ def show(
         ]
         image = Image.fromarray(np.concatenate(pair, axis=1))
         image.thumbnail((960, 960))
-        image.save(Path(FLAGS.output) / f"detection_{i}_{method}.jpg", quality=80)
+        image.save(command.folder() / f"detection_{i}_{method}.jpg", quality=80)
     return {"COCO's mAP": 100 * mean}
-
-
-def _lines(path: str) -> list[str]:
-    found = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
-    if not found:
-        raise DataError(f"{path} is empty; expected the name of a class in each line.")
-    return found
 
 
 def task() -> Task:

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from absl import app, flags
+from absl import flags
 from helpers import command, masks  # sets TensorFlow's log level
 from helpers.backbone import mobilenet_v2
+from helpers.pictures import DataError
 from helpers.segmentation_scores import confusion, intersection_over_union, overlaid
 from helpers.side_by_side import Task
 from numpy.typing import NDArray
@@ -56,8 +57,8 @@ def segmentation() -> Task:
 def deeplab() -> Task:
     """A given network, whose answers are enlarged outside of it."""
     if FLAGS.weights is None:
-        raise app.UsageError("--network deeplab needs --weights, a Keras .h5 file.")
-    model = keras.models.load_model(FLAGS.weights, compile=False)
+        raise DataError("--network deeplab needs --weights, a Keras .h5 file.")
+    model = command.given_network("weights")
     size = (int(model.input_shape[1]), int(model.input_shape[2]))
     images = signed(read("train", size, None)[0])
 
@@ -71,9 +72,9 @@ def deeplab() -> Task:
 def on_mobilenet_v2() -> Task:
     """MobileNetV2 up to its stride of 16 with a head, trained on masks."""
     if FLAGS.classes is None:
-        raise app.UsageError("--network mobilenet_v2 needs --classes.")
+        raise DataError("--network mobilenet_v2 needs --classes.")
     if FLAGS.height % 16 or FLAGS.width % 16:
-        raise app.UsageError("--height and --width: expected multiples of 16.")
+        raise DataError("--height and --width: expected multiples of 16.")
     size, classes = (FLAGS.height, FLAGS.width), FLAGS.classes
     pictures, found = read("train", size, classes)
     images, targets = signed(pictures), np.full((len(pictures), *size), FLAGS.void, np.uint8)
@@ -149,7 +150,7 @@ def scored(
             wanted = np.where(mask < classes, mask, 0)
             picture = pictures[i, :height, :width]
             both = [overlaid(picture, wanted), overlaid(picture, answer)]
-            path = Path(FLAGS.output) / f"overlay_{i}_{method}.png"
+            path = command.folder() / f"overlay_{i}_{method}.png"
             Image.fromarray(np.concatenate(both, axis=1)).save(path)
 
     def score(found: Any, chosen: Any) -> float:
@@ -163,6 +164,7 @@ def scored(
         train=train,
         loss=loss,
         inputs=signed(pictures),
+        truth=truth,
         judged=judged,
         score=score,
         agreement=lambda first, second: float(np.mean(first[1] == second[1])),

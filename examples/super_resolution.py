@@ -76,15 +76,16 @@ def super_resolution() -> Task:
         for i, (_, plane) in enumerate(found[:_SHOWN]):
             pair = [resized(small[i], (height, width)), plane, truth[i]]
             both = np.clip(np.rint(np.concatenate(pair, axis=1)), 0, 255).astype(np.uint8)
-            Image.fromarray(both).save(Path(FLAGS.output) / f"enlarged_{i}_{method}.png")
+            Image.fromarray(both).save(command.folder() / f"enlarged_{i}_{method}.png")
 
     return Task(
         name=f"super-resolution x{FACTOR}, {Path(FLAGS.data).name}, FSRCNN",
-        metric="PSNR of Y, dB",
+        metric=f"PSNR of Y, dB; bicubic {bicubic:.2f}",
         model=model,
         train=train,
         loss="mse",
         inputs=units(small),
+        truth=truth,
         judged=judged,
         score=lambda found, chosen: float(np.mean([found[i][0] for i in chosen])),
         agreement=lambda first, second: float(np.mean(np.abs(first[1] - second[1]) <= 1)),
@@ -124,7 +125,7 @@ def planes(split: str) -> list[Planes]:
         except DataError as error:
             warnings.warn(f"Left out: {error}", stacklevel=2)
     if not found:
-        raise DataError(f"None of the {len(paths)} pictures in {folder} can be read.")
+        raise DataError(f"None of the {len(paths)} pictures in {folder} can be used.")
     return found
 
 
@@ -144,7 +145,7 @@ def mirrored(*both: Any) -> tuple[Any, ...]:
 def formats(row: dict[str, Any]) -> None:
     """Shows the formats that ours has learnt, layer by layer."""
     del row
-    print(oaq_keras.certify(Path(FLAGS.output) / "ours.tflite", depth=FLAGS.depth))
+    print(oaq_keras.certify(command.folder() / "ours.tflite", depth=FLAGS.depth))
 
 
 if __name__ == "__main__":

@@ -388,7 +388,7 @@ def _check_table(recoding: Recoding, entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"{recoding.name}: the plan has {entry['macs']} MACs, a {recoding.runs} has none"
     least = 256 if recoding.runs == "table" else 0
     if entry["weights_bytes"] != 0 or entry["packed_bytes"] < least:
-        yield f"{recoding.name}: the plan has no 256 codes, or weights"
+        yield f"{recoding.name}: the plan has weights, or not what a {recoding.runs} takes"
     for field in _OF_LAYERS:
         if entry[field] is not None:
             yield (

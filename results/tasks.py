@@ -23,6 +23,9 @@ import numpy as np
 FOLDER = Path("build/results/tasks")
 PICTURES = Path("docs/img")
 EXAMPLES = Path("examples")
+_TARS = ("bccd_voc", "camvid_240x180_train_val", "coco128_voc20")
+GIVEN = ("models", *(f"{name}.tar" for name in _TARS))
+"""What the data folder has, among others."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ RUNS = (
     Run(
         "imagenet-mobilenet-v1",
         "classification.py",
-        f"{_IMAGENET} --model {{models}}/mobilenet_v1_0.25_224_imagenet.h5",
+        f"{_IMAGENET} --model {{data}}/mobilenet_v1_0.25_224_imagenet.h5",
     ),
     Run(
         "imagenet-mobilenet-v2",
@@ -122,6 +125,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a few examples; no row is written")
     options = parser.parse_args()
     chosen = [run for run in RUNS if options.only in run.name]
+    if not chosen:
+        sys.exit(f"No run has {options.only!r} in its name: {', '.join(r.name for r in RUNS)}.")
+    if not EXAMPLES.is_dir():
+        sys.exit("There is no folder examples here: start in the project's own folder.")
+    absent = [name for name in GIVEN if not (options.data / name).exists()]
+    if absent:
+        sys.exit(f"--data {options.data} lacks {', '.join(absent)}; expected the data folder.")
     unpack(options.data, FOLDER / "data")
     failed = 0
     for run in chosen:
@@ -141,13 +151,13 @@ def main() -> int:
 def command(run: Run, given: Path, quick: bool, seed: int = 1) -> list[str]:
     """What starts a run."""
     told = run.arguments.format(data=FOLDER / "data", models=given / "models").split()
-    told += ["--seed", str(seed), "--output", str(output(run, quick, seed))]
+    told += ["--seed", str(seed), "--output", str(output(run, seed))]
     return [sys.executable, str(EXAMPLES / run.script), *told, *(["--quick"] if quick else [])]
 
 
-def output(run: Run, quick: bool = False, seed: int = 1) -> Path:
+def output(run: Run, seed: int = 1) -> Path:
     """Where a run keeps its files."""
-    return FOLDER / (run.name + ("-quick" if quick else "") + (f"-seed{seed}" if seed > 1 else ""))
+    return FOLDER / (run.name + (f"-seed{seed}" if seed > 1 else ""))
 
 
 def write_row(run: Run) -> None:
@@ -155,7 +165,7 @@ def write_row(run: Run) -> None:
     sys.path.insert(0, str(EXAMPLES))  # its helpers are copied by users, not installed
     from helpers.results import with_seeds, written
 
-    kept = (output(run, seed=seed) / "row.json" for seed in range(1, run.seeds + 1))
+    kept = (output(run, seed) / "row.json" for seed in range(1, run.seeds + 1))
     written(with_seeds([json.loads(file.read_text())["row"] for file in kept]))
 
 
@@ -170,14 +180,15 @@ def unpack(given: Path, folder: Path) -> None:
     if done.is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("bccd_voc", "camvid_240x180_train_val", "coco128_voc20"):
+    print(f"Unpacking {given} to {folder} ...", flush=True)
+    for name in _TARS:
         with tarfile.open(given / f"{name}.tar") as archive:
             archive.extractall(folder, filter="data")
     (folder / "BCCD" / "names.txt").write_text("RBC\nWBC\nPlatelets\n")
     _imagenet(given, folder / "imagenet")
     _cifar10(given, folder / "cifar10.npz")
     _visual_wake_words(given, folder / "vww96.npz")
-    _mobilenet_v2(given, folder)
+    _mobilenets(given, folder)
     done.touch()
 
 
@@ -219,16 +230,27 @@ def _visual_wake_words(given: Path, target: Path) -> None:
     )
 
 
-def _mobilenet_v2(given: Path, folder: Path) -> None:
-    """With statistics for BatchNormalization, which the given weights have folded away."""
+def _mobilenets(given: Path, folder: Path) -> None:
+    """With each channel's kernel of one size, and statistics for BatchNormalization.
+
+    The given weights have V2's folded away; V1's kernels are so uneven from channel to channel that
+    one scale for all of them, which tfmot has, leaves nothing of most.
+    """
     sys.path.insert(0, str(EXAMPLES))  # its helpers are copied by users, not installed
+    import tf_keras as keras
     from helpers.backbone import unfold
 
     from results import imagenet
 
-    model = imagenet.mobilenet_v2(given)
-    unfold(model, imagenet.scaled(imagenet.calibration_images(given)[:64]))
-    model.save(folder / "mobilenet_v2_1.0_224_imagenet.h5")
+    name = "mobilenet_v1_0.25_224_imagenet.h5"
+    models = {
+        name: keras.models.load_model(given / "models" / name, compile=False),
+        "mobilenet_v2_1.0_224_imagenet.h5": imagenet.mobilenet_v2(given),
+    }
+    pictures = imagenet.scaled(imagenet.calibration_images(given)[:64])
+    for name, model in models.items():
+        unfold(model, pictures)
+        model.save(folder / name)
 
 
 if __name__ == "__main__":

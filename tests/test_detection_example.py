@@ -68,7 +68,7 @@ def test_both_are_trained_and_scored(tmp_path: Path) -> None:
     _pictures(tmp_path)
     _network(tmp_path / "network.h5")
     (tmp_path / "JPEGImages" / "f.jpg").write_text("broken")
-    output = tmp_path / "output"
+    output = tmp_path / "output-quick"
     found = _run(tmp_path, scored=tmp_path / "scored.txt")
     assert found.returncode == 0, found.stderr[-3000:]
     assert "Left out: The picture" in found.stderr
@@ -102,7 +102,7 @@ def test_ssdlite_is_trained_from_its_backbone(tmp_path: Path) -> None:
     assert "COCO's mAP" in found.stdout
     (line,) = (line for line in found.stdout.splitlines() if "ours_post_process.tflite" in line)
     assert "100.0 % the same boxes" in line
-    certificate = oaq_keras.certify(tmp_path / "output" / "ours_post_process.tflite")
+    certificate = oaq_keras.certify(tmp_path / "output-quick" / "ours_post_process.tflite")
     assert certificate.proven
 
 

@@ -82,7 +82,8 @@ def test_what_a_convolution_keeps(isa: str, plan: str) -> None:
         # Flags, weights, drain list, its length, first steps, starts, two levels.
         tile = struct.calcsize("???PPNPPII0P")
         biases = 4 * tiles * channels
-        multipliers = 2 * 4 * (outputs + 32)
+        # Multipliers, shifts, what doubles hold.
+        multipliers = (4 + 4 + 1) * (outputs + 32)
         assert layer.packed_bytes is not None
         rest.add(layer.packed_bytes - packed - tile * tiles - biases - multipliers - 4 * drains)
     (constant,) = rest

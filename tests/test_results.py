@@ -36,7 +36,7 @@ def test_tasks_are_told_where_all_is(run: tasks.Run, tmp_path: Path) -> None:
     # Only --pictures and --masks have braces left, for the script.
     assert {word for word in told if "{" in word} <= {"{split}", "{split}annot"}
     *_, folder, last = tasks.command(run, tmp_path, quick=True)
-    assert (folder, last) == (str(tasks.FOLDER / f"{run.name}-quick"), "--quick")
+    assert (folder, last) == (str(tasks.FOLDER / run.name), "--quick")
 
 
 def test_tasks_have_names_of_their_own() -> None:

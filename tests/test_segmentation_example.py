@@ -59,9 +59,9 @@ def test_a_given_network_is_trained_and_scored(tmp_path: Path) -> None:
     assert "Left out: The picture" in found.stderr
     assert "2 examples" in found.stdout  # of three pictures one is broken
     assert "100.0 %" in cells(found, "ours")
-    assert oaq_keras.certify(tmp_path / "output" / "ours.tflite").proven
+    assert oaq_keras.certify(tmp_path / "output-quick" / "ours.tflite").proven
     # Of a picture twice as wide as high: the mask and the answer side by side.
-    with Image.open(tmp_path / "output" / "overlay_0_ours.png") as overlay:
+    with Image.open(tmp_path / "output-quick" / "overlay_0_ours.png") as overlay:
         assert overlay.size == (2 * SIDE, round(SIDE / 2))
 
 
@@ -88,7 +88,7 @@ def test_a_network_is_trained_on_folders_of_a_split_each(tmp_path: Path) -> None
     assert found.returncode == 0, found.stderr[-3000:]
     assert "3 examples" in found.stdout
     assert "100.0 %" in cells(found, "ours")
-    content = (tmp_path / "output" / "ours.tflite").read_bytes()
+    content = (tmp_path / "output-quick" / "ours.tflite").read_bytes()
     assert not list(float_operators(read_model(content)))
 
 

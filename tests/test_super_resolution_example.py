@@ -38,9 +38,9 @@ def test_pictures_are_enlarged_and_formats_shown(tmp_path: Path) -> None:
     assert "TRANSPOSE_CONV" in found.stdout
     assert "0.png" in found.stderr
     assert "100.0 %" in cells(found, "ours")
-    assert oaq_keras.certify(tmp_path / "out" / "ours.tflite").proven
+    assert oaq_keras.certify(tmp_path / "out-quick" / "ours.tflite").proven
     # Bicubic, the answer, and the truth.
-    with Image.open(tmp_path / "out" / "enlarged_0_ours.png") as shown:
+    with Image.open(tmp_path / "out-quick" / "enlarged_0_ours.png") as shown:
         assert shown.size == (3 * 40, 32)
 
 

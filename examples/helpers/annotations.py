@@ -119,6 +119,9 @@ def read_coco(path: Path, pictures: Path, names: Sequence[str] | None = None) ->
         sizes = {each["id"]: each for each in given["images"]}
         boxes: dict[Any, list[Any]] = {number: [] for number in sizes}
         wanted = list(names if names is not None else kinds.values())
+        unknown = sorted(set(wanted) - set(kinds.values()))
+        if unknown:
+            raise DataError(f"{path} has no category {unknown[0]!r}.")
         for each in given["annotations"]:
             if each["image_id"] not in sizes or each["category_id"] not in kinds:
                 raise DataError(

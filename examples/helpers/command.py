@@ -9,10 +9,11 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tf_keras as keras
 from absl import app, flags, logging
 
 from helpers.pictures import DataError
-from helpers.results import by_method, written
+from helpers.results import DOCS, by_method, written
 from helpers.side_by_side import Task, compare
 from helpers.training import Budget, float_network
 
@@ -78,7 +79,13 @@ def trained_float(
     epochs = 1 if FLAGS.quick else FLAGS.float_epochs
     given = Budget(epochs, learning_rate, FLAGS.batch, FLAGS.seed)
     told = choices(_WHEREABOUTS | _AFTER_FLOAT)
-    return float_network(make, data, loss, given, Path(FLAGS.output), told)
+    return float_network(make, data, loss, given, folder(), told)
+
+
+def folder() -> Path:
+    """Where all goes: --output. With --quick beside it, so that it leaves a full run's alone."""
+    given = Path(FLAGS.output)
+    return given.with_name(f"{given.name}-quick") if FLAGS.quick else given
 
 
 def few(limit: int) -> slice:
@@ -94,20 +101,61 @@ def run(task: Callable[[], Task], after: Callable[[dict[str, Any]], None] | None
       after: is given the row.
     """
 
-    def main(_: Any) -> None:
+    def main(arguments: list[str]) -> None:
         try:
-            given = task()
-        except (DataError, OSError, ValueError) as error:
-            raise app.UsageError(str(error)) from error
-        try:
-            row = compare(given, budget(), Path(FLAGS.output), FLAGS.depth, choices())
+            row = compare(_checked(task, arguments), budget(), folder(), FLAGS.depth, choices())
         except DataError as error:
-            raise app.UsageError(str(error)) from error
+            sys.exit(f"{Path(sys.argv[0]).name}: error: {error}")
+        except KeyboardInterrupt:
+            sys.exit(f"\nStopped; the same command goes on, from what is in {folder()}.")
         if after is not None:
             after(row)
-        print(f"\n{by_method(row)}\n\nFiles are in {FLAGS.output}")
+        quick = "\n\n--quick: the figures mean nothing." if FLAGS.quick else ""
+        print(f"\n{by_method(row)}{quick}\n\nFiles are in {folder()}")
         if FLAGS.write:
             written(row)
 
     logging.set_verbosity(logging.ERROR)
     app.run(main)
+
+
+def _checked(task: Callable[[], Task], arguments: list[str]) -> Task:
+    if arguments[1:]:
+        raise DataError(f"There is no argument {arguments[1]!r}; expected flags, --name=value.")
+    if FLAGS.write and FLAGS.quick:
+        raise DataError("--write with --quick would put figures that mean nothing into a table.")
+    if FLAGS.write and not (DOCS / "results.md").is_file():
+        raise DataError(f"--write needs {DOCS / 'results.md'}, the page to put the row into.")
+    try:
+        return task()
+    except (OSError, ValueError) as error:
+        raise DataError(str(error)) from error
+
+
+def lines(flag: str) -> list[str]:
+    """The lines of the file that a flag names, without empty ones.
+
+    Raises:
+      DataError: it cannot be read, or has none.
+    """
+    path = Path(FLAGS[flag].value)
+    try:
+        found = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"--{flag} {path} cannot be read: {error}.") from error
+    if not found:
+        raise DataError(f"--{flag} {path} is empty; expected a name in each line.")
+    return found
+
+
+def given_network(flag: str) -> Any:
+    """The Keras network of the file that a flag names.
+
+    Raises:
+      DataError: it is none.
+    """
+    path = FLAGS[flag].value
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"--{flag} {path}: {error}. Expected a Keras model.") from error

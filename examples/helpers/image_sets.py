@@ -109,9 +109,9 @@ def read_npz(path: Path) -> tuple[Split, Split]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = [archive[name] for name in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # zipfile and zlib have errors of their own for damaged files
         raise DataError(
-            f"{path}: {error}. Expected an .npz with x_train, y_train, x_test, y_test."
+            f"{path}: {error}. Expected an .npz with x_train, y_train, x_test, y_test; or a folder."
         ) from error
     splits = []
     for images, labels in (arrays[:2], arrays[2:]):

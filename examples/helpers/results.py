@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-_DOCS = Path(__file__).parents[2] / "docs"
+from helpers.kept_files import write_whole
+
+DOCS = Path(__file__).parents[2] / "docs"
 _BEGIN, _END = "<!-- tasks -->\n", "<!-- end tasks -->"
 _NAMES = {"stock": "stock int8"}
 
@@ -72,7 +74,7 @@ def with_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     All were scored on the same examples, so the mean of their intervals is none too narrow.
     """
     first = rows[0]
-    if len(rows) == 1:
+    if len(rows) == 1 or any("refused" in row["stock"] for row in rows):
         return first
     scores = {m: [row[m]["score"] for row in rows] for m in ("float", "stock", "ours")}
     merged = {**first, **{m: {**first[m], "score": sum(s) / len(s)} for m, s in scores.items()}}
@@ -110,7 +112,7 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def written(row: dict[str, Any], docs: Path = _DOCS) -> None:
+def written(row: dict[str, Any], docs: Path = DOCS) -> None:
     """Puts a row into docs/results.json, in the place of that task's last, and all in the page.
 
     Figures of speed that the last one has are kept, if they are of the same file.
@@ -128,6 +130,6 @@ def written(row: dict[str, Any], docs: Path = _DOCS) -> None:
     _, closed, after = rest.partition(_END)
     if not found or not closed:
         raise ValueError(f"{page} has no lines {_BEGIN.strip()!r} and {_END!r}.")
-    file.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    write_whole(file, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     ordered = [rows[task] for task in sorted(rows)]
-    page.write_text(f"{before}{_BEGIN}\n{by_task(ordered)}\n\n{_END}{after}")
+    write_whole(page, f"{before}{_BEGIN}\n{by_task(ordered)}\n\n{_END}{after}")

@@ -2,6 +2,7 @@
 """Stock int8 and ours from the same float weights with the same budget, scored as files."""
 
 import json
+import pickle
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ import tf_keras as keras
 from numpy.typing import NDArray
 
 import oaq_keras
+from helpers.kept_files import fingerprint, read_notes, write_whole
 from helpers.stock_ranges import settle
 from helpers.tflite_files import answers_of, float_kinds, latencies
 from helpers.training import Budget, fitted
@@ -35,6 +37,7 @@ class Task:
       train: gives the data of training, batches of inputs and targets, for that model.
       loss: as `compile` takes it, for targets and outputs in the model's order.
       inputs: of the test, float32 [images, ...].
+      truth: what is right for them, of whatever kind pickle takes; kept scores are of the same.
       judged: what the outputs, by their names in the float model, come to, image by image.
       score: of what was judged, over all images or some.
       agreement: of one image, how much two networks find the same, 0 to 1.
@@ -48,7 +51,8 @@ class Task:
     model: Callable[[], Any]
     train: Callable[[Any], Any]
     loss: Any
-    inputs: NDArray[np.float32]
+    inputs: Sequence[Any]
+    truth: Any
     judged: Callable[[dict[str, NDArray[np.float32]]], Sequence[Any]]
     score: Callable[[Sequence[Any], Sequence[int]], float]
     agreement: Callable[[Any, Any], float]
@@ -97,7 +101,10 @@ def compare(
     row |= {"metric": task.metric, "images": len(task.inputs), "variants": list(task.variants)}
     kept = folder / "row.json"
     known = {**settings, **{m: sha256(f.content).hexdigest() for m, f in files.items()}}
-    if kept.is_file() and (found := json.loads(kept.read_text()))["known"] == known:
+    known["test"] = _digest(task)
+    found = read_notes(kept)
+    if found.get("known") == known:
+        print(f"Scores of these files are in {kept}.", flush=True)
         return dict(found["row"])
     judged: dict[str, list[Any]] = {}
     for method, file in files.items():
@@ -115,8 +122,16 @@ def compare(
     for method, milliseconds in latencies(timed, task.inputs[0]).items():
         row[method]["milliseconds"] = milliseconds
     row["digest"] = known[OURS]
-    kept.write_text(json.dumps({"known": known, "row": row}, indent=1))
+    write_whole(kept, json.dumps({"known": known, "row": row}, indent=1))
     return row
+
+
+def _digest(task: Task) -> str:
+    """Of the examples and their truth."""
+    digest = sha256(pickle.dumps(task.truth))
+    for each in task.inputs:
+        digest.update(np.ascontiguousarray(each).tobytes())
+    return digest.hexdigest()
 
 
 def _figures(
@@ -139,7 +154,7 @@ def _proofs(content: bytes, depth: int) -> dict[str, Any]:
     }
 
 
-def _interval(task: Task, before: Sequence[Any], after: Sequence[Any]) -> tuple[float, float]:
+def _interval(task: Task, before: Sequence[Any], after: Sequence[Any]) -> list[float]:
     """95 % of what ours has more than stock, by a bootstrap over images."""
     draw = np.random.default_rng(0)
     count = len(before)
@@ -148,7 +163,7 @@ def _interval(task: Task, before: Sequence[Any], after: Sequence[Any]) -> tuple[
         chosen = [int(i) for i in draw.integers(count, size=count)]
         found.append(task.score(after, chosen) - task.score(before, chosen))
     low, high = np.nanpercentile(found, [2.5, 97.5])
-    return float(low), float(high)
+    return [float(low), float(high)]
 
 
 def _file(
@@ -159,14 +174,16 @@ def _file(
     file, notes = folder / f"{stem}.tflite", folder / f"{stem}.json"
     options = task.variants.get(method, {})
     made_with = {**settings, "options": options}
-    if file.is_file() and notes.is_file():
-        known = json.loads(notes.read_text())
-        if known["made_with"] == made_with:
-            return File(file.read_bytes(), known["figures"])
+    known = read_notes(notes)
+    if file.is_file() and known.get("made_with") == made_with:
+        print(f"{method}: {file}, made before", flush=True)
+        return File(file.read_bytes(), known["figures"])
     if method != FLOAT:
         print(f"\n== {task.name}: {method}", flush=True)
     keras.utils.set_random_seed(budget.seed)
-    backup = folder / f"{stem}_backup"
+    # What was begun with other settings, or from another float network, is not gone on with.
+    begun_with = [made_with, sha256(pickle.dumps(model.get_weights())).hexdigest()]
+    backup = folder / f"{stem}_backup_{fingerprint(begun_with)}"
     if method == FLOAT:
         made = File(bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert()), {})
     elif method == STOCK:
@@ -176,8 +193,9 @@ def _file(
         fitted(quantized, task.train(model), task.loss, budget, backup)
         bits = inflation_bits(quantized)
         made = File(oaq_keras.convert(quantized), {"weight_bits_given_up": bits})
-    file.write_bytes(made.content)
-    notes.write_text(json.dumps({"made_with": made_with, "figures": made.figures}, indent=1))
+    notes.unlink(missing_ok=True)
+    write_whole(file, made.content)
+    write_whole(notes, json.dumps({"made_with": made_with, "figures": made.figures}, indent=1))
     return made
 
 

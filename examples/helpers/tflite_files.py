@@ -3,7 +3,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from oaq_keras.float_operators import float_operators
 
 
 def answers_of(
-    content: bytes, inputs: NDArray[np.float32], model: Any
+    content: bytes, inputs: Sequence[NDArray[np.float32]] | NDArray[np.float32], model: Any
 ) -> dict[str, NDArray[np.float32]]:
     """Outputs of a file, one input at a time.
 
     Args:
       content: a .tflite file of one input.
-      inputs: float32 [n, ...].
+      inputs: n of them, float32 [...].
       model: the float tf_keras model that it was made of, which has the outputs' names.
 
     Returns:

@@ -2,12 +2,15 @@
 """Trainings that go on where they were stopped, and are not done twice."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import tf_keras as keras
+
+from helpers.kept_files import fingerprint, read_notes, write_whole
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,15 @@ def fitted(model: Any, data: Any, loss: Any, budget: Budget, backup: Path) -> An
       data: tf.data.Dataset of known length, a pass over it.
       loss: as `compile` takes it.
       budget: of the training.
-      backup: folder of its own.
+      backup: folder of its own, which is gone afterwards. Where it is there, the model goes on with
+        the data's order that a first epoch has.
     """
     steps = int(data.cardinality()) * budget.epochs
     rate = keras.optimizers.schedules.CosineDecay(budget.learning_rate, steps)
     model.compile(keras.optimizers.Adam(rate), loss)
     callbacks = [keras.callbacks.BackupAndRestore(str(backup))]
     model.fit(data, epochs=budget.epochs, callbacks=callbacks, verbose=1)
+    shutil.rmtree(backup, ignore_errors=True)
     return model
 
 
@@ -63,14 +68,17 @@ def float_network(
       folder: keeps float.keras.
       choices: what else decides it, such as the data; JSON has their values.
     """
-    file, made_with = folder / "float.keras", folder / "float_training.json"
-    text = json.dumps({**choices, **asdict(budget)}, sort_keys=True)
-    if file.is_file() and made_with.is_file() and made_with.read_text() == text:
+    file, notes = folder / "float.keras", folder / "float_training.json"
+    made_with = {**choices, **asdict(budget)}
+    if file.is_file() and read_notes(notes) == made_with:
+        print(f"float network: {file}, trained before", flush=True)
         return keras.models.load_model(file, compile=False)
     folder.mkdir(parents=True, exist_ok=True)
     print("\n== float network", flush=True)
     keras.utils.set_random_seed(budget.seed)
-    model = fitted(make(), data(), loss, budget, folder / "float_training_backup")
+    backup = folder / f"float_training_backup_{fingerprint(made_with)}"
+    model = fitted(make(), data(), loss, budget, backup)
+    notes.unlink(missing_ok=True)
     model.save(file)
-    made_with.write_text(text)
+    write_whole(notes, json.dumps(made_with))
     return model

@@ -30,11 +30,13 @@ static void pad_line(const OaqPad* pad, const uint8_t* in, uint8_t* out) {
 }
 
 void oaq_pad_run(const OaqPad* pad, const uint8_t* in, uint8_t* out) {
+  size_t empty = 0;
+  for (size_t d = 0; d < OAQ_PAD_DIMENSIONS; ++d) empty += pad->input[d] == 0 ? 1 : 0;
   const size_t line = pad->output[2] * pad->output[3];
   const size_t input_line = pad->input[2] * pad->input[3];
   for (size_t n = 0; n < pad->output[0]; ++n) {
     for (size_t y = 0; y < pad->output[1]; ++y, out += line) {
-      if (is_inside(pad, 0, n) && is_inside(pad, 1, y)) {
+      if (empty == 0 && is_inside(pad, 0, n) && is_inside(pad, 1, y)) {
         pad_line(pad, in, out);
         in += input_line;
       } else {

@@ -14,7 +14,8 @@ typedef struct OaqPad {
   uint8_t code;
 } OaqPad;
 
-// before[d] + input[d] <= output[d]; `in` and `out` do not overlap.
+// before[d] + input[d] <= output[d]; `in` and `out` do not overlap. `in` may be NULL where the
+// input has no elements.
 void oaq_pad_run(const OaqPad* pad, const uint8_t* in, uint8_t* out);
 
 #endif  // OAQ_CORE_PAD_H_

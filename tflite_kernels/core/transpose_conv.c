@@ -262,7 +262,8 @@ static bool create_convs(OaqTransposeConv* op, const int8_t* weights, const void
   const OaqKernels* kernels = planner->kernels;
   // Products of a lane are those of its phase, and so is what is proven of them, where no step is
   // of two taps.
-  const OaqGemm* gemm = oaq_kernels_gemm(kernels, params->output_channels);
+  const size_t pixels = (size_t)height_stride * (size_t)width_stride;
+  const OaqGemm* gemm = oaq_kernels_gemm(kernels, pixels * params->output_channels);
   const bool whole = params->input_channels % oaq_layout_step(gemm->layout) == 0;
   const bool all = reached && whole &&
                    cost_of_phases(params, &paddings, true, kernels) <=
