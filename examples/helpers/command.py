@@ -46,6 +46,9 @@ def define_flags(
         flags.DEFINE_integer(
             "float_epochs", float_epochs, "of training the float network", lower_bound=1
         )
+    # --help lists them with the script's own.
+    for each in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
+        FLAGS.register_key_flag_for_module(sys.argv[0], each)
 
 
 def budget() -> Budget:
