@@ -191,7 +191,7 @@ static void make_case(Random* random, const OaqKernels* kernels, OaqThreads* thr
                   NULL, false
 #endif
       },
-      .conv_2d = {height, width, inputs, outputs, groups, 0, range, requantize},
+      .conv_2d = {height, width, inputs, outputs, groups, 0, range, requantize, {0}},
       .depthwise_conv_2d = {height, width, inputs, 1, 0, range, requantize},
       .fully_connected = {taps * inputs, outputs, 0, range, requantize},
       .transpose_conv = {height, width, kSize, kSize, inputs, outputs, 0, range, requantize}};
