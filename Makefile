@@ -161,6 +161,7 @@ results: $(READY) $(LIBRARY) ## what networks answer after quantization, as tabl
 	@$(RUN) -m results.post_training --data "$(DATA)" --keep build/results --write
 	@$(RUN) -m results.training_step --data "$(DATA)" --write
 	@$(RUN) -m results.watching --data "$(DATA)" --write
+	@$(RUN) -m results.readme --data "$(DATA)"
 
 methods: $(READY) $(LIBRARY) ## ours beside other methods, as the table of docs/methods.md; kept, an hour or two the first time
 	@$(RUN) -m results.methods --data "$(DATA)" --write

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import cifar10, methods, post_training, recertify, rows, tasks
+from results import cifar10, methods, post_training, readme, recertify, rows, tasks
 
 
 def test_a_row_is_made_once(tmp_path: Path) -> None:
@@ -93,6 +93,7 @@ def test_tables_go_between_their_lines(tmp_path: Path) -> None:
         (post_training.PAGE, "imagenet"),
         ("docs/results.md", "step"),
         (methods.PAGE, "methods"),
+        *((readme.PAGE, name) for name in readme.TABLES),
     ],
 )
 def test_pages_have_room_for_the_tables(page: str, name: str, tmp_path: Path) -> None:

@@ -191,7 +191,13 @@ static void make_case(Random* random, const OaqKernels* kernels, OaqThreads* thr
                   NULL, false
 #endif
       },
-      .conv_2d = {height, width, inputs, outputs, groups, 0, range, requantize, {0}},
+      .conv_2d = {.height = height,
+                  .width = width,
+                  .input_channels = inputs,
+                  .output_channels = outputs,
+                  .groups = groups,
+                  .input_range = range,
+                  .requantize = requantize},
       .depthwise_conv_2d = {height, width, inputs, 1, 0, range, requantize},
       .fully_connected = {taps * inputs, outputs, 0, range, requantize},
       .transpose_conv = {height, width, kSize, kSize, inputs, outputs, 0, range, requantize}};
