@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training soak-examples matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training soak-examples wheels matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -79,7 +79,7 @@ arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under 
 arm-build: $(READY)
 	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS) --no-tests
 
-arm-fetch: $(READY) ## runtimes for `make test` under qemu, and a compiler that knows old glibcs: about 0.6 GB
+arm-fetch: $(READY) ## runtimes for `make test` under qemu: about 0.3 GB
 	@$(RUN) -m tests.arm.fetch
 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
@@ -120,6 +120,15 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 	  LD_PRELOAD=$$(gcc -print-file-name=$$runtime) ASAN_OPTIONS=detect_leaks=0 \
 	    OAQ_LIBRARY=$$build/tflite_kernels/liboaq_tflite.so $(RUN) -m tests.sanitized; \
 	done
+
+WHEELS := $(VENV)/.wheels
+$(WHEELS): $(READY)
+	@echo "Installing oaq-keras[wheels]: a compiler for every platform, about 0.1 GB"
+	@OAQ_BUILD_KERNELS=OFF $(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[wheels]"
+	@touch $@
+
+wheels: $(WHEELS) ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
+	@$(TOOLS) $(RUN) _build/oaq_wheels.py --out dist
 
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads
 	@$(RUN) -m tests.matrix.run

@@ -4,8 +4,7 @@
 python _build/oaq_arm.py [--jobs N] [--no-tests]
 
 A target lies in build/arm/NAME: library, tests and the programs that measure, by Debian's cross
-compiler. Where `make arm-fetch` brought ziglang, or an environment holds it, the library is also
-built for an old glibc, in build/arm/old-glibc-NAME. What is missing is named, and left out.
+compiler. What is missing is named, and left out.
 """
 
 from __future__ import annotations
@@ -21,16 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import oaq_build
-from oaq_build import ZIG_REQUIREMENT as ZIG_REQUIREMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "arm"
 FETCHED = BUILD / "fetched"
 LIBRARY = "tflite_kernels/liboaq_tflite.so"
 """Inside the folder of a build."""
-OLD_GLIBC = (2, 17)
-"""Of CentOS 7 and of the oldest wheels that pip takes for ARM: manylinux2014."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +62,6 @@ class Target:
     def toolchain(self) -> Path:
         """CMake's toolchain file."""
         return ROOT / "cmake" / f"{self.name}.cmake"
-
-    @property
-    def old_glibc(self) -> Path:
-        """Where the library for an old glibc is built."""
-        return BUILD / f"old-glibc-{self.name}"
 
 
 TARGETS = (
@@ -134,34 +124,6 @@ def build(target: Target, jobs: int) -> None:
         subprocess.run(command, check=True)
 
 
-def build_for_old_glibc(target: Target, zig: Path, jobs: int) -> None:
-    """The library alone, by ziglang, which holds every glibc's symbols.
-
-    Raises:
-      CalledProcessError: a step failed; it has said why.
-    """
-    version = ".".join(map(str, OLD_GLIBC))
-    scripts = oaq_build.write_compiler(
-        target.old_glibc / "toolchain", zig, f"{target.triplet}.{version}"
-    )
-    system = "armv7l" if target.name == "armv7" else target.name
-    options = [f"-DCMAKE_C_COMPILER={scripts / 'cc'}", f"-DCMAKE_SYSTEM_PROCESSOR={system}"]
-    _cmake(target.old_glibc, ["-DCMAKE_SYSTEM_NAME=Linux", *options, "-DOAQ_WERROR=OFF"])
-    command = ["cmake", "--build", str(target.old_glibc), "--parallel", str(jobs)]
-    subprocess.run([*command, "--target", "oaq_tflite"], check=True)
-
-
-def find_zig() -> Path | None:
-    """The compiler of ziglang, if it was fetched or is installed."""
-    fetched = FETCHED / "zig" / "ziglang" / "zig"
-    if fetched.is_file():
-        return fetched
-    try:
-        return oaq_build.find_zig()
-    except SystemExit:
-        return None
-
-
 def test(folder: Path, cpu: str) -> tuple[bool, str]:
     """Whether the C tests of a build pass on an emulated CPU, and what ctest printed."""
     command = ["ctest", "--test-dir", str(folder), "--output-on-failure"]
@@ -187,11 +149,6 @@ def _built(target: Target, jobs: int) -> bool:
         print(f"ARM: {target.name} is left out: {reason}")
         return False
     build(target, jobs)
-    zig = find_zig()
-    if zig is None:
-        print(f"ARM: no {target.name} library for an old glibc: needs `make arm-fetch`")
-    else:
-        build_for_old_glibc(target, zig, jobs)
     return True
 
 

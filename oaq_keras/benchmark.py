@@ -14,16 +14,13 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import interpreter as litert
 from numpy.typing import NDArray
 
-from oaq_keras import library
-from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
+from oaq_keras import library, litert
 from oaq_keras.errors import ModelFileError, UnsupportedError
-from oaq_keras.flatbuffer import Source, kind, load_bytes, read_model
 from oaq_keras.machine import Machine, read_machine
+from oaq_keras.model_file import Source, load_bytes
 from oaq_keras.plan import Plan
-from oaq_keras.rewrite import to_builtin_ops
 from oaq_keras.runtime import PLANS, Interpreter
 from oaq_keras.tables import format_table
 
@@ -228,7 +225,8 @@ def benchmark(
                 plan=session.plan(),
             )
         )
-    versions = {"LiteRT": metadata.version("ai-edge-litert")}
+    runtime = "LiteRT" if litert.package == "ai-edge-litert" else litert.package
+    versions = {runtime: metadata.version(litert.package)}
     if "oaq" in modes:
         versions["oaq"] = library.load().version
     return Benchmark(tuple(measured), threads, read_machine(), versions)
@@ -293,7 +291,7 @@ class _Session:
 
 def _interpreter(
     mode: str, content: bytes, isa: str, plan: str, threads: int, profile: bool
-) -> litert.Interpreter:
+) -> litert.interpreter.Interpreter:
     if mode == "oaq":
         return Interpreter(
             model_content=content,
@@ -303,15 +301,26 @@ def _interpreter(
             builtin=True,
             profile=profile,
         )
-    resolver = litert.OpResolverType
+    resolver = litert.interpreter.OpResolverType
     kernels = resolver.BUILTIN_REF if mode == "reference" else resolver.AUTO
-    return litert.Interpreter(
+    return litert.interpreter.Interpreter(
         model_content=content, num_threads=threads, experimental_op_resolver_type=kernels
     )
 
 
 def _with_builtin_ops(content: bytes) -> bytes:
-    """The same network without Oaq operators; a file that has none is left as it is."""
+    """The same network without Oaq operators; a file that has none is left as it is.
+
+    Raises:
+      UnsupportedError: the file has some, and this runtime has no schema to read it with.
+    """
+    # All of their names begin so; a file without it runs where there is no schema, too.
+    if b"Oaq" not in content:
+        return content
+    from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
+    from oaq_keras.flatbuffer import kind, read_model
+    from oaq_keras.rewrite import to_builtin_ops
+
     model = read_model(content)
     ours = any(
         kind(model, operator) in CUSTOM_TO_BUILTIN

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Graph, Source, read_model, shape, tensor_name, type_name
+from oaq_keras.flatbuffer import Graph, read_model, shape, tensor_name, type_name
+from oaq_keras.model_file import Source
+from oaq_keras.tflite_schema import schema
 
 INPUT_DTYPES = {
     schema.TensorType.FLOAT32: np.float32,

@@ -21,18 +21,11 @@ from oaq_keras.certificate import (
     SkippedLayer,
 )
 from oaq_keras.errors import CertificateError, UnsupportedError
-from oaq_keras.flatbuffer import (
-    Model,
-    Source,
-    get_metadata,
-    load_bytes,
-    read_model,
-    set_metadata,
-    write_model,
-)
+from oaq_keras.flatbuffer import Model, get_metadata, read_model, set_metadata, write_model
 from oaq_keras.float_operators import float_operators
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import BROADCAST, LAYOUTS, Layout
+from oaq_keras.model_file import Source, load_bytes
 from oaq_keras.tables import short_name
 
 _DEFAULTS = Certificate(

@@ -228,8 +228,8 @@ def _print_json(value: Any) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from oaq_keras.flatbuffer import load_bytes
     from oaq_keras.inspection import inspect_model
+    from oaq_keras.model_file import load_bytes
 
     data = load_bytes(options.model)
     found = inspect_model(data)
@@ -253,8 +253,7 @@ def _plan(
     `allocate` tensors too, which tells MACs and scratch of the shapes that the file has.
     """
     try:
-        from ai_edge_litert import interpreter as litert
-
+        from oaq_keras.litert import interpreter as litert
         from oaq_keras.runtime import Interpreter
 
         # LiteRT's own delegates know nothing of the plan, and say that they are there.
@@ -305,7 +304,8 @@ def _compare(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from oaq_keras import verification
     from oaq_keras.certificate import METADATA
-    from oaq_keras.flatbuffer import get_metadata, load_bytes, read_model
+    from oaq_keras.flatbuffer import get_metadata, read_model
+    from oaq_keras.model_file import load_bytes
 
     data = load_bytes(options.model)
     found = {isa: _plan(data, plan="int16", isa=isa) for isa in ISAS}
@@ -329,7 +329,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     from oaq_keras import rewrite
-    from oaq_keras.flatbuffer import load_bytes
+    from oaq_keras.model_file import load_bytes
 
     source, target = options.source, options.target
     _check_target(source, target, options.force)
@@ -343,7 +343,7 @@ def _convert(options: argparse.Namespace) -> int:
 def _recertify(options: argparse.Namespace) -> int:
     from oaq_keras.calibration_data import load_calibration
     from oaq_keras.certification import certify
-    from oaq_keras.flatbuffer import load_bytes
+    from oaq_keras.model_file import load_bytes
     from oaq_keras.recertification import recertify
 
     _check_target(options.source, options.target, options.force)

@@ -13,10 +13,11 @@ from oaq_keras.accumulator import worst_case
 from oaq_keras.certificate import Certificate, LayerCertificate, depth_text
 from oaq_keras.certification import certify
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import Source, load_bytes, read_model
+from oaq_keras.flatbuffer import read_model
 from oaq_keras.formats import CODES
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.layouts import LAYOUTS, NEVER_DRAINED
+from oaq_keras.model_file import Source, load_bytes
 from oaq_keras.tables import format_table, short_name
 
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from oaq_keras.errors import ModelFileError
 from oaq_keras.flatbuffer import Graph, Operator, tensor_name
+from oaq_keras.tflite_schema import schema
 
 VERSION = 1
 

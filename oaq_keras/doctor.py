@@ -15,7 +15,7 @@ from oaq_keras.version import __version__
 
 Status = Literal["ok", "note", "problem"]
 
-_RUN = ("numpy", "flatbuffers", "ai-edge-litert")
+_RUN = ("numpy", "flatbuffers")
 _TRAIN = ("tensorflow", "tf_keras", "tensorflow-model-optimization")
 
 
@@ -62,6 +62,21 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "problem", "not installed", f"pip install {name}")
         else:
             yield Finding(name, "ok", version)
+    try:
+        from oaq_keras import litert
+    except Exception as error:  # whatever is wrong is a finding
+        yield Finding("runtime", "problem", _line(error), "install one")
+        return
+    version = str(_version(litert.package))
+    if litert.package == "ai-edge-litert":
+        yield Finding(litert.package, "ok", version)
+    else:
+        yield Finding(
+            litert.package,
+            "note",
+            f"{version}; runs files, but nothing here looks into them",
+            "inspect, certify and convert on a machine that has ai-edge-litert",
+        )
 
 
 def _training() -> Iterator[Finding]:
@@ -115,18 +130,18 @@ def _library() -> Iterator[Finding]:
         return
     yield Finding("C library", "ok", f"{version}, {path}")
     try:
-        from ai_edge_litert.interpreter import load_delegate
+        from oaq_keras.litert import interpreter
 
-        load_delegate(str(path))
+        interpreter.load_delegate(str(path))
     except Exception as error:  # whatever is wrong is a finding
         yield Finding(
-            "LiteRT delegate",
+            "delegate",
             "problem",
             _line(error),
-            "`pip install --upgrade ai-edge-litert`, then report it if that does not help",
+            "install the runtime again or a newer one, then report it if that does not help",
         )
         return
-    yield Finding("LiteRT delegate", "ok", "loads")
+    yield Finding("delegate", "ok", "loads")
 
 
 _VERDICTS: dict[Gain, str] = {

@@ -8,18 +8,17 @@ here to say, each naming the tensor it refused.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.errors import ModelFileError
+from oaq_keras.model_file import IDENTIFIER, Source, load_bytes
+from oaq_keras.tflite_schema import schema
 
 # Objects of the generated schema code; it carries no types.
 Model = Any
@@ -27,9 +26,6 @@ Graph = Any
 Operator = Any
 Tensor = Any
 
-Source = bytes | bytearray | memoryview | str | os.PathLike[str]
-
-IDENTIFIER = b"TFL3"
 # LiteRT's CompiledModel wants constants at multiples of 64, and no SIMD load crosses a cache line.
 ALIGNMENT = 64
 
@@ -43,25 +39,6 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     schema.TensorType.INT8: np.dtype(np.int8),
     schema.TensorType.INT32: np.dtype("<i4"),
 }
-
-
-def load_bytes(source: Source) -> bytes:
-    """The bytes of a model given as bytes or as a path.
-
-    Raises:
-      ModelFileError: the file cannot be read.
-    """
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if not isinstance(source, str | os.PathLike):
-        raise ModelFileError(
-            f"a model was given as {type(source).__name__}; pass the bytes of a .tflite file, or "
-            "its path"
-        )
-    try:
-        return Path(source).read_bytes()
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{os.fspath(source)!r} cannot be read: {error}") from error
 
 
 def read_model(source: Source) -> Model:

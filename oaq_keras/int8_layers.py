@@ -8,7 +8,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.certificate import SkippedLayer
@@ -28,6 +27,7 @@ from oaq_keras.flatbuffer import (
     type_name,
 )
 from oaq_keras.ranges import PASS_THROUGH, Range, padded, tensor_ranges, transpose_conv_fuses
+from oaq_keras.tflite_schema import schema
 from oaq_keras.transposed import phases
 
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")

@@ -7,12 +7,12 @@ import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Model, constant, quantization, tensor_name
 from oaq_keras.int8_layers import Int8Layer
+from oaq_keras.tflite_schema import schema
 
 _PER_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _LARGEST_BIAS = 2**31 - 1

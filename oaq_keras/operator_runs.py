@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import Graph, Model, is_constant, kind, tensor_name, write_model
+from oaq_keras.litert import interpreter as litert
+from oaq_keras.tflite_schema import schema
 
 
 class OperatorRunner:
@@ -62,10 +62,10 @@ class OperatorRunner:
         part.outputs = operator.outputs
         small.subgraphs = [part]
         try:
-            self._interpreter = Interpreter(
+            self._interpreter = litert.Interpreter(
                 model_content=write_model(small),
                 num_threads=1,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+                experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN, decode_options
 from oaq_keras.errors import ModelFileError
@@ -27,6 +26,7 @@ from oaq_keras.flatbuffer import (
     kind,
     quantization,
 )
+from oaq_keras.tflite_schema import schema
 
 Range = tuple[int, int]
 

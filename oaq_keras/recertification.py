@@ -13,17 +13,11 @@ from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certificate import METADATA, POLICY_METADATA
 from oaq_keras.certification import certified, certify
 from oaq_keras.errors import UnsupportedError
-from oaq_keras.flatbuffer import (
-    Source,
-    drop_unused_buffers,
-    load_bytes,
-    read_model,
-    remove_metadata,
-    write_model,
-)
+from oaq_keras.flatbuffer import drop_unused_buffers, read_model, remove_metadata, write_model
 from oaq_keras.int8_layers import Int8Layer, int8_layers
 from oaq_keras.lane_budgets import Budget, lane_budgets, load
 from oaq_keras.layouts import C4, C8, CHANNEL, NEVER_DRAINED, Layout
+from oaq_keras.model_file import Source, load_bytes
 from oaq_keras.recalibration import copy_of, reconstruct_layers
 from oaq_keras.refit import refit_layer
 from oaq_keras.rewrite import to_builtin_ops, to_custom_ops

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.associated_files import keep_associated_files
 from oaq_keras.certification import check_certificate
@@ -24,15 +23,15 @@ from oaq_keras.errors import UnsupportedError
 from oaq_keras.flatbuffer import (
     Model,
     Operator,
-    Source,
     builtin_code,
-    load_bytes,
     quantization,
     read_model,
     write_model,
 )
 from oaq_keras.int8_layers import Int8Layer, int8_layers
+from oaq_keras.model_file import Source, load_bytes
 from oaq_keras.ranges import FUSING_TRANSPOSE_CONV, activation_range
+from oaq_keras.tflite_schema import schema
 
 _ACTIVATIONS = (
     schema.ActivationFunctionType.NONE,

@@ -7,11 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ai_edge_litert import interpreter as litert
-
 from oaq_keras import library
 from oaq_keras.errors import ModelFileError, UnsupportedError
-from oaq_keras.flatbuffer import IDENTIFIER, load_bytes
+from oaq_keras.litert import interpreter as litert
+from oaq_keras.model_file import IDENTIFIER, load_bytes
 from oaq_keras.plan import Plan
 
 PLANS = ("auto", "int16", "exact")
@@ -19,6 +18,8 @@ PLANS = ("auto", "int16", "exact")
 
 class Interpreter(litert.Interpreter):
     """`ai_edge_litert.interpreter.Interpreter` whose int8 layers run on our kernels.
+
+    On 32-bit ARM, which LiteRT has no package for, tflite-runtime's.
 
     Takes every keyword of LiteRT's. The results of those layers are, to the bit, those of LiteRT's
     reference kernels, whatever the plan. A model without int8 layers runs as ever.

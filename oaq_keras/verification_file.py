@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from oaq_keras.errors import ModelFileError
+from oaq_keras.tflite_schema import schema
 
 OURS = {
     "OaqConv2D": "CONV_2D",

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from oaq_keras.errors import ModelFileError
+from oaq_keras.tflite_schema import schema
 from oaq_keras.verification_file import OPTIONS, OURS, POOLS, kind_of, name_of, option_of
 from oaq_keras.verification_transposed import merged, phases
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 import subprocess
@@ -25,19 +24,6 @@ from tests.models import (
 
 ROOT = oaq_arm.ROOT
 BENCH = ROOT / "tflite_kernels" / "bench"
-
-
-@pytest.mark.parametrize("name", emulated.TARGETS)
-def test_an_old_glibc_is_enough(name: str) -> None:
-    library = emulated.TARGETS[name].old_glibc / oaq_arm.LIBRARY
-    if not library.is_file():
-        pytest.skip("needs `make arm-fetch`, for a compiler that knows old glibcs, and `make arm`")
-    # Every version that a symbol asks for is a string of the file, as are libraries.
-    content = library.read_bytes()
-    versions = re.findall(rb"\0GLIBC_(\d+)\.(\d+)", content)
-    assert versions
-    assert b"\0libatomic" not in content
-    assert max((int(major), int(minor)) for major, minor in versions) <= oaq_arm.OLD_GLIBC
 
 
 # Whole networks in the C library of TFLite 2.9.

@@ -45,15 +45,26 @@ def program(target: oaq_arm.Target, cpu: str, path: Path) -> list[str]:
     return [target.emulator, "-cpu", cpu, "-L", f"/usr/{target.triplet}", str(path)]
 
 
-def python(target: oaq_arm.Target, cpu: str, compile_modules: bool = False) -> list[str]:
-    """The beginning of a command that runs an emulated Python."""
+def python(
+    target: oaq_arm.Target,
+    cpu: str,
+    compile_modules: bool = False,
+    more_packages: Path | None = None,
+) -> list[str]:
+    """The beginning of a command that runs an emulated Python.
+
+    Args:
+      target, cpu: what to emulate.
+      compile_modules: keep what Python makes of its modules.
+      more_packages: a folder of packages besides those that were fetched.
+    """
     place = Place(target)
     libraries = place.root / "usr" / "lib" / target.triplet
     # numpy's BLAS, which an installation would link to. By its path on this machine: statx() of
     # 32-bit programs does not see the -L folder in qemu 7.2.
     path = ":".join(str(libraries / name) for name in ("blas", "lapack"))
     variables = {
-        "PYTHONPATH": str(place.site),
+        "PYTHONPATH": ":".join(map(str, filter(None, (more_packages, place.site)))),
         "LD_LIBRARY_PATH": path,
         "PYTHONDONTWRITEBYTECODE": "" if compile_modules else "1",
         # One emulated thread after the other is as fast.

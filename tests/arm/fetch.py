@@ -5,8 +5,8 @@
 python -m tests.arm.fetch
 
 For each target a Python of Debian's, unpacked and not installed, with a TFLite runtime of its
-machine; the TFLite C library that `make matrix` fetches, too; and ziglang, which links for old
-glibcs. What can't be fetched is named; exit status 1.
+machine, and the TFLite C library that `make matrix` fetches, too. What can't be fetched is named;
+exit status 1.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ SOURCES = {
     "aarch64": Source("arm64", LITERT, ("manylinux_2_27_aarch64", "manylinux_2_28_aarch64")),
     "armv7": Source("armhf", "tflite-runtime==2.14.0", ("manylinux_2_34_armv7l",)),
 }
+# What our package needs besides, which is the same everywhere.
+_PURE = f"flatbuffers=={metadata.version('flatbuffers')}"
 _DEBIAN_PACKAGES = ("python3-minimal", "libpython3-stdlib", "python3-numpy", "libstdc++6")
 
 
@@ -64,14 +66,14 @@ class FetchError(Exception):
 
 
 def python(target: oaq_arm.Target) -> None:
-    """Python, numpy and a runtime.
+    """Python, numpy, flatbuffers and a runtime.
 
     Raises:
       FetchError: one of them could not be had.
     """
     source = SOURCES[target.name]
     place = emulated.Place(target)
-    wanted = " ".join((*_DEBIAN_PACKAGES, source.runtime))
+    wanted = " ".join((*_DEBIAN_PACKAGES, source.runtime, _PURE))
     if place.stamp.is_file() and place.stamp.read_text() == wanted:
         return
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
@@ -86,24 +88,11 @@ def python(target: oaq_arm.Target) -> None:
     install += ["--disable-pip-version-check", "--only-binary=:all:", "--target", str(place.site)]
     for platform in source.platforms:
         install += ["--platform", platform]
-    _run([*install, "--python-version", _version(place.root), source.runtime])
+    _run([*install, "--python-version", _version(place.root), source.runtime, _PURE])
     # Python's own modules come as sources: compiled here, they are read in a third of the time.
     warm = [*emulated.python(target, target.cpus[0], compile_modules=True), "-c"]
     _run([*warm, "import numpy, json, ctypes; from importlib import metadata"])
     place.stamp.write_text(wanted)
-
-
-def zig() -> None:
-    """The ziglang package.
-
-    Raises:
-      FetchError: pip does not get it.
-    """
-    if oaq_arm.find_zig() is None:
-        folder = oaq_arm.FETCHED / "zig"
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        install += ["--disable-pip-version-check", "--target", str(folder)]
-        _run([*install, oaq_arm.ZIG_REQUIREMENT])
 
 
 def c_library() -> None:
@@ -171,7 +160,7 @@ def main() -> int:
     """
     steps = {f"Python for {target.name}": (python, target) for target in oaq_arm.TARGETS}
     failed = 0
-    for name, step in {**steps, "ziglang": (zig,), "TFLite's C library": (c_library,)}.items():
+    for name, step in {**steps, "TFLite's C library": (c_library,)}.items():
         function, *arguments = step
         try:
             function(*arguments)

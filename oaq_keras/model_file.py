@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A .tflite file as bytes, whatever it was given as."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from oaq_keras.errors import ModelFileError
+
+Source = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+IDENTIFIER = b"TFL3"
+
+
+def load_bytes(source: Source) -> bytes:
+    """The bytes of a model given as bytes or as a path.
+
+    Raises:
+      ModelFileError: the file cannot be read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if not isinstance(source, str | os.PathLike):
+        raise ModelFileError(
+            f"a model was given as {type(source).__name__}; pass the bytes of a .tflite file, or "
+            "its path"
+        )
+    try:
+        return Path(source).read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{os.fspath(source)!r} cannot be read: {error}") from error
