@@ -124,8 +124,8 @@ def camera(interpreter: Any) -> Iterator[tuple[str, Image.Image]]:
         from picamera2 import Picamera2
     except ModuleNotFoundError:
         sys.exit(
-            "--camera needs picamera2: `sudo apt install python3-picamera2`, in an environment made "
-            "by `python3 -m venv --system-site-packages`"
+            "--camera needs picamera2: `sudo apt install python3-picamera2`, in an environment "
+            "made by `python3 -m venv --system-site-packages`"
         )
     _, height, width, _ = interpreter.get_input_details()[0]["shape"]
     with Picamera2() as device:
