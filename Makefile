@@ -22,7 +22,7 @@ LIBRARY := oaq_keras/lib/liboaq_tflite.so
 # What the library is made of; tests and benchmarks of the kernels have no part in it.
 SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name bench \) -prune -o \
   -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' -o -name '*.cmake' \) -print)
-C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.h' \) 2>/dev/null)
+C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.cc' -o -name '*.h' \) 2>/dev/null)
 
 # A clone that was moved has an environment that points to where it was; another Python wants another.
 ifneq ($(shell head -1 $(READY) 2>/dev/null),$(CURDIR))
