@@ -151,7 +151,9 @@ def _zip(files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as opened:
         for name, data in files.items():
             # Without a date: equal contents make equal archives.
-            opened.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16
+            opened.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 
