@@ -27,6 +27,8 @@ ROOT = oaq_android.ROOT
 KERNELS = ROOT / "tflite_kernels"
 JAVA_TESTS = Path(__file__).parent / "android" / "java"
 LIBRARY = oaq_android.LIBRARY
+PATH = os.pathsep.join([os.environ.get("PATH", ""), sysconfig.get_path("scripts")])
+"""pip puts cmake and ninja next to Python."""
 
 
 def fetched(artifact: str) -> Path:
@@ -39,8 +41,7 @@ def fetched(artifact: str) -> Path:
 @pytest.fixture(scope="session")
 def tools() -> dict[str, str]:
     """What every test here runs."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), sysconfig.get_path("scripts")])
-    found = {name: shutil.which(name, path=path) for name in ("javac", "java", "cmake", "ninja")}
+    found = {name: shutil.which(name, path=PATH) for name in ("javac", "java", "cmake", "ninja")}
     missing = [name for name, program in found.items() if program is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
@@ -196,9 +197,7 @@ def test_exports_are_what_java_and_c_declare(java: Path, host: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def archive(
-    tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
+def archive(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The AAR that the stand-in for an NDK makes, and the stand-in's compilers."""
     zig = oaq_arm.find_zig()
     fetched(fetch.TFLITE)
@@ -207,10 +206,9 @@ def archive(
     folder = oaq_android.BUILD / "stand_in"
     stand_in.write(folder, zig)
     output = tmp_path_factory.mktemp("aar") / "oaq.aar"
-    environment = pytest.MonkeyPatch()
-    with environment.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OAQ_STAND_IN", str(folder))
-        patch.setenv("PATH", os.pathsep.join([str(Path(tools["ninja"]).parent), os.environ["PATH"]]))
+        patch.setenv("PATH", PATH)
         assert oaq_android.main(["--ndk", str(stand_in.NDK), "--output", str(output)]) == 0
     return output, folder
 
@@ -238,7 +236,7 @@ def test_a_library_for_android(
     assert stand_in.symbols(library, "--defined-only") == natives(java) | in_the_header()
     wanted = stand_in.symbols(library, "--undefined-only")
     assert wanted <= stand_in.of_bionic(abi) | set(stand_in.NOT_OF_BIONIC.get(abi, ()))
-    # Linked, and so perhaps wanted, for Android's linker looks for all of these.
+    # Android's linker loads all that is named, wanted or not.
     dynamic = run(["readelf", "-dW", str(library)])
     needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
     assert needed <= {"libc.so", "libm.so", "libdl.so", "liblog.so"}

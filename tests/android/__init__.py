@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Android library without an NDK or a device: what `make android-fetch` fetched proves the rest."""
+"""The Android library without an NDK or a device, with what `make android-fetch` fetched."""
 
 import sys
 from pathlib import Path

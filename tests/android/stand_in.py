@@ -26,9 +26,9 @@ FROM_THE_MAPS = {
     "sscanf": 9,
     "strspn": 9,
 }
-"""What we need and stock TensorFlow Lite does not, each with the API level that brought it to 32-bit
-Android (64-bit began with 21), as bionic's libc.map.txt and libm.map.txt have it; 9 where they name
-none. A symbol goes in here after a look there."""
+"""What we need and stock TensorFlow Lite does not, each with the API level that brought it to
+32-bit Android (64-bit began with 21), as bionic's libc.map.txt and libm.map.txt have it; 9 where
+they name none. A symbol goes in here after a look there."""
 
 
 NOT_OF_BIONIC = {
