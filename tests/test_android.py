@@ -90,7 +90,9 @@ def compiled(tools: dict[str, str], sources: Path, path: list[Path], folder: Pat
 
 
 def in_jvm(tools: dict[str, str], path: list[Path], libraries: Path, *arguments: str) -> str:
-    command = [tools["java"], "-Xcheck:jni", f"-Djava.library.path={libraries}"]
+    # Not in the working directory, where a JVM that crashes would leave it.
+    log = f"-XX:ErrorFile={path[0] / 'crash.log'}"
+    command = [tools["java"], "-Xcheck:jni", log, f"-Djava.library.path={libraries}"]
     said = run([*command, "-cp", os.pathsep.join(map(str, path)), *arguments])
     # What -Xcheck:jni has to say goes there.
     assert "WARNING" not in said, said
@@ -131,8 +133,9 @@ def test_a_library_that_is_missing_is_named(
     in_jvm(tools, delegate_test, tmp_path, "ai.oaq.tflite.DelegateTest", "without-library")
 
 
+@pytest.mark.parametrize("ops", ["custom", "builtin"])
 def test_the_sample_in_the_java_interpreter(
-    tools: dict[str, str], java: Path, host: Path, tmp_path: Path
+    tools: dict[str, str], java: Path, host: Path, ops: str, tmp_path: Path
 ) -> None:
     """TensorFlow Lite's own Interpreter, its Java and its JNI, in a JVM on this machine."""
     runtime = fetched(fetch.HOST_NATIVE) / "native" / "lib" / "libtensorflowlite_jni.so"
@@ -148,14 +151,16 @@ def test_the_sample_in_the_java_interpreter(
 
     builtin = small_network(15)
     (tmp_path / "stock.tflite").write_bytes(builtin)
-    (tmp_path / "ours.tflite").write_bytes(to_custom_ops(builtin))
+    ours = to_custom_ops(builtin) if ops == "custom" else builtin
+    (tmp_path / "ours.tflite").write_bytes(ours)
     picture = np.random.default_rng(1).integers(0, 256, (8, 8, 3))
     pixels = np.zeros((8, 8), ">u4")
     for channel in range(3):
         pixels = pixels << 8 | picture[..., channel].astype(">u4")
     (tmp_path / "picture").write_bytes(pixels.astype(">u4").tobytes())
-    given = ["ai.oaq.sample.ClassifierTest", str(runtime), str(tmp_path)]
-    said = in_jvm(tools, [tmp_path / "classes", *path], host.parent, *given)
+    given = [str(runtime), str(tmp_path), "true" if ops == "builtin" else "false"]
+    path.insert(0, tmp_path / "classes")
+    said = in_jvm(tools, path, host.parent, "ai.oaq.sample.ClassifierTest", *given)
 
     reference = litert.Interpreter(
         model_content=builtin, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF
@@ -165,9 +170,10 @@ def test_the_sample_in_the_java_interpreter(
     reference.set_tensor(source["index"], (picture - 128).astype(np.int8)[None])
     reference.invoke()
     expected = reference.get_tensor(reference.get_output_details()[0]["index"]).reshape(-1)
-    ours = np.frombuffer((tmp_path / "ours.scores").read_bytes(), np.int8)
-    np.testing.assert_array_equal(ours, expected)
+    scores = np.frombuffer((tmp_path / "ours.scores").read_bytes(), np.int8)
+    np.testing.assert_array_equal(scores, expected)
     stock = np.frombuffer((tmp_path / "stock.scores").read_bytes(), np.int8)
+    # XNNPACK rounds otherwise, layer after layer.
     assert np.abs(stock.astype(int) - expected).max() <= 2
     assert int(said.split()[1]) == expected.argmax()
     plan = json.loads((tmp_path / "plan.json").read_text())

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /**
- * The sample's classifiers in TensorFlow Lite's own Java interpreter: RUNTIME FOLDER.
+ * The sample's classifiers in TensorFlow Lite's own Java interpreter: RUNTIME FOLDER BUILTIN.
  *
  * <p>The folder has stock.tflite, ours.tflite and picture, the pixels as big-endian integers. It
  * gets stock.scores, ours.scores and plan.json; the two classes are printed.
@@ -27,6 +27,7 @@ final class ClassifierTest {
 
     final OaqDelegate.Options options =
         new OaqDelegate.Options()
+            .setBuiltin(Boolean.parseBoolean(arguments[2]))
             .setNumThreads(2)
             .setIsa("scalar")
             .setPlan(OaqDelegate.Plan.INT16)

@@ -113,7 +113,8 @@ public final class MainActivity extends Activity {
       final ByteBuffer ourModel = asset("ours.tflite");
       labels = labels();
       stock = new Classifier(stockModel, null, THREADS);
-      final OaqDelegate.Options options = new OaqDelegate.Options().setNumThreads(THREADS);
+      final OaqDelegate.Options options =
+          new OaqDelegate.Options().setBuiltin(true).setNumThreads(THREADS);
       ours = new Classifier(ourModel, new OaqDelegate(options), THREADS);
       for (String name : getAssets().list("pictures")) {
         classify(() -> getAssets().open("pictures/" + name));
