@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Stands in for the file of this name in an NDK, where none can be had: clang, from ziglang, for
-# Android's triplets; musl's headers, whose functions are those of bionic as far as we call them; and
-# libraries that define what bionic has at API level 23 and nothing else, so that anything newer
-# fails to link. What it builds runs nowhere. tests/android/stand_in.py fills OAQ_STAND_IN.
+# Stands in for the file of this name in an NDK, where none can be had: clang for Android's triplets,
+# ziglang's linker and its musl headers, whose functions are bionic's as far as we call them, and
+# libraries that define what bionic has at API level 23 and nothing else, so that anything newer fails
+# to link. What it builds runs nowhere. tests/android/stand_in.py fills the folder OAQ_STAND_IN.
 set(CMAKE_SYSTEM_NAME Linux)
 set(ANDROID ON)
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ANDROID_ABI ANDROID_PLATFORM)
@@ -22,6 +22,7 @@ endif()
 
 foreach(language C ASM)
   set(CMAKE_${language}_COMPILER $ENV{OAQ_STAND_IN}/${ANDROID_ABI}/clang)
-  set(CMAKE_${language}_FLAGS_INIT "-fPIC -fstack-protector-strong -Wno-unused-command-line-argument")
+  set(CMAKE_${language}_FLAGS_INIT "-fPIC -fstack-protector-strong")
+  string(APPEND CMAKE_${language}_FLAGS_INIT " -Wno-unused-command-line-argument")
 endforeach()
 set(CMAKE_C_STANDARD_LIBRARIES "-lc -ldl -llog")

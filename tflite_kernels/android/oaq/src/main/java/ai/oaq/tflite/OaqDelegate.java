@@ -7,8 +7,8 @@ import org.tensorflow.lite.Delegate;
 /**
  * Runs int8 convolutions and fully connected layers with int16 sums where they are proven to fit.
  *
- * <p>Give it to {@code Interpreter.Options.addDelegate}. A delegate serves one interpreter at a time
- * and must be closed after it:
+ * <p>Give it to {@code Interpreter.Options.addDelegate}. A delegate belongs to one interpreter and
+ * must be closed after it:
  *
  * <pre>{@code
  * try (OaqDelegate delegate = new OaqDelegate(new OaqDelegate.Options().setNumThreads(2));
@@ -18,8 +18,8 @@ import org.tensorflow.lite.Delegate;
  * }
  * }</pre>
  *
- * <p>Results equal those of TensorFlow Lite's reference kernels to the bit. docs/format.md describes
- * options and plan.
+ * <p>Results of these equal those of TensorFlow Lite's reference kernels to the bit. docs/format.md
+ * describes options and plan.
  */
 public final class OaqDelegate implements Delegate, AutoCloseable {
   /** Where sums are taken in 16 bits. */
