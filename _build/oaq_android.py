@@ -195,7 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not api.is_file():
             raise AndroidError(f"--api is '{api}', expected the classes.jar of tensorflow-lite-api")
         classes = compile_classes(api, BUILD / "aar" / "java")
-        libraries = {abi: build_library(Path(given.ndk), abi, given.jobs) for abi in ABIS}
+        libraries = {abi: build_library(Path(given.ndk).resolve(), abi, given.jobs) for abi in ABIS}
         given.output.parent.mkdir(parents=True, exist_ok=True)
         given.output.write_bytes(archive(libraries, classes))
     except AndroidError as error:
