@@ -19,8 +19,8 @@ TOOLS := $(RUN) _build/oaq_build.py run build/toolchain
 SANITIZERS := address,undefined
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 LIBRARY := oaq_keras/lib/liboaq_tflite.so
-# What the library is made of; tests and benchmarks of the kernels have no part in it.
-SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name bench \) -prune -o \
+# What the library is made of; tests, benchmarks and the JNI have no part in it.
+SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name bench -o -name android \) -prune -o \
   -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' -o -name '*.cmake' \) -print)
 C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.cc' -o -name '*.h' \) 2>/dev/null)
 
@@ -33,7 +33,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch soak soak-arm soak-training soak-examples wheels matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch aar android-fetch soak soak-arm soak-training soak-examples wheels matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -81,6 +81,14 @@ arm-build: $(READY)
 
 arm-fetch: $(READY) ## runtimes for `make test` under qemu: about 0.3 GB
 	@$(RUN) -m tests.arm.fetch
+
+NDK ?= $(or $(ANDROID_NDK_HOME),$(ANDROID_NDK_ROOT))
+
+aar: $(READY) ## the Android library as an AAR, without Gradle: NDK=folder
+	@$(TOOLS) $(RUN) _build/oaq_android.py --ndk "$(NDK)" --jobs $(JOBS)
+
+android-fetch: $(READY) ## Android's and TensorFlow Lite's classes, for tests of the Android library: about 0.4 GB
+	@$(RUN) -m tests.android.fetch
 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
 soak: $(READY) $(LIBRARY) ## random networks against the reference kernels, SECONDS=60 of them
