@@ -41,6 +41,12 @@ help: ## this list
 $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 	@bash _build/environment.sh $(VENV) examples,test,dev
 
+WHEELS := $(VENV)/.wheels
+$(WHEELS): $(READY)
+	@echo "Installing oaq-keras[wheels]; the first time fetches about 0.1 GB, mostly a compiler"
+	@OAQ_BUILD_KERNELS=OFF $(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[wheels]"
+	@touch $@
+
 build/kernels/build.ninja: $(READY) CMakeLists.txt Makefile
 	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DOAQ_BUILD_TESTS=ON \
 	  -DOAQ_BUILD_BENCH=ON -DOAQ_WERROR=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING >/dev/null
@@ -87,7 +93,7 @@ NDK ?= $(or $(ANDROID_NDK_HOME),$(ANDROID_NDK_ROOT))
 aar: $(READY) ## the Android library as an AAR, without Gradle: NDK=folder
 	@$(TOOLS) $(RUN) _build/oaq_android.py --ndk "$(NDK)" --jobs $(JOBS)
 
-android-fetch: $(READY) ## Android's and TensorFlow Lite's classes, for tests of the Android library: about 0.4 GB
+android-fetch: $(WHEELS) ## Android's and TensorFlow Lite's classes, for tests of the Android library: about 0.4 GB
 	@$(RUN) -m tests.android.fetch
 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
@@ -128,12 +134,6 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 	  LD_PRELOAD=$$(gcc -print-file-name=$$runtime) ASAN_OPTIONS=detect_leaks=0 \
 	    OAQ_LIBRARY=$$build/tflite_kernels/liboaq_tflite.so $(RUN) -m tests.sanitized; \
 	done
-
-WHEELS := $(VENV)/.wheels
-$(WHEELS): $(READY)
-	@echo "Installing oaq-keras[wheels]: a compiler for every platform, about 0.1 GB"
-	@OAQ_BUILD_KERNELS=OFF $(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[wheels]"
-	@touch $@
 
 wheels: $(WHEELS) ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
 	@$(TOOLS) $(RUN) _build/oaq_wheels.py --out dist

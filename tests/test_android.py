@@ -18,7 +18,7 @@ from ai_edge_litert import interpreter as litert
 
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.version import __version__
-from tests.android import fetch, oaq_android, stand_in
+from tests.android import fetch, oaq_android, oaq_build, stand_in
 from tests.arm import emulated, oaq_arm, whole
 from tests.matrix import fetch as matrix
 from tests.models import small_network
@@ -205,10 +205,13 @@ def test_exports_are_what_java_and_c_declare(java: Path, host: Path) -> None:
 @pytest.fixture(scope="session")
 def archive(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The AAR that the stand-in for an NDK makes, and the stand-in's compilers."""
-    zig = oaq_arm.find_zig()
     fetched(fetch.TFLITE)
-    if zig is None or not shutil.which("clang") or not shutil.which("nm"):
-        pytest.skip("needs clang, nm and `make android-fetch`")
+    try:
+        zig = oaq_build.find_zig()
+    except SystemExit:
+        pytest.skip("needs `make android-fetch`, for ziglang")
+    if not shutil.which("clang") or not shutil.which("nm"):
+        pytest.skip("needs clang and nm")
     folder = oaq_android.BUILD / "stand_in"
     stand_in.write(folder, zig)
     output = tmp_path_factory.mktemp("aar") / "oaq.aar"

@@ -197,7 +197,9 @@ def test_a_32_bit_arm_runs_files_and_says_what_it_cannot(models: Path, tmp_path:
     model = str(models / "small.tflite")
 
     def oaq(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*python, *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*python, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
 
     timed = oaq("benchmark", model, "--mode", "oaq", "--runs", "2", "--json")
     assert timed.returncode == 0, timed.stderr
@@ -215,6 +217,9 @@ def test_the_python_part_converts_without_the_library(tmp_path: Path) -> None:
     site = tmp_path / "site"
     installed(wheel_for("any"), site, [sys.executable])
     code = (
+        # What finds the editable installation finds it before PYTHONPATH is looked at.
+        "import sys\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'ScikitBuild' not in type(f).__name__]\n"
         "import numpy, oaq_keras, tf_keras\n"
         f"assert oaq_keras.__file__.startswith({str(site)!r}), oaq_keras.__file__\n"
         "layers = [tf_keras.Input((8, 8, 3)), tf_keras.layers.Conv2D(4, 3, activation='relu')]\n"
@@ -238,4 +243,4 @@ def test_the_python_part_converts_without_the_library(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert "refused:" in run.stdout
-    assert "100.0 %" in run.stdout
+    assert "proven" in run.stdout.partition("refused:")[0]

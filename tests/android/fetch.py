@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 
 from tests.android import oaq_android
-from tests.arm import fetch as arm
 
 TFLITE = "org.tensorflow:tensorflow-lite:2.16.1:aar"
 """Headers, and the libraries that stock apps load."""
@@ -41,13 +40,6 @@ def main() -> int:
             failed += 1
         else:
             print(f"{artifact}: there")
-    try:
-        arm.zig()
-    except arm.FetchError as error:
-        print(f"ziglang: {error}", file=sys.stderr)
-        failed += 1
-    else:
-        print("ziglang: there")
     return 1 if failed else 0
 
 
