@@ -85,7 +85,7 @@ arm: $(READY) ## cross-build for ARM, 64 and 32 bits, and run the C tests under 
 arm-build: $(READY)
 	@$(TOOLS) $(RUN) _build/oaq_arm.py --jobs $(JOBS) --no-tests
 
-arm-fetch: $(READY) ## runtimes for `make test` under qemu: about 0.3 GB
+arm-fetch: $(READY) ## runtimes under qemu, for `make test` and `make matrix`: about 0.7 GB
 	@$(RUN) -m tests.arm.fetch
 
 NDK ?= $(or $(ANDROID_NDK_HOME),$(ANDROID_NDK_ROOT))
@@ -138,7 +138,7 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 wheels: $(WHEELS) ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
 	@$(TOOLS) $(RUN) _build/oaq_wheels.py --out dist
 
-matrix: $(READY) $(LIBRARY) ## every TFLite runtime, custom and builtin ops, 1, 2 and 8 threads
+matrix: $(READY) $(LIBRARY) ## every TFLite runtime, here and on emulated ARM, custom and builtin ops, 1, 2 and 8 threads
 	@$(RUN) -m tests.matrix.run
 
 soak-examples: $(READY) $(LIBRARY) ## the examples on networks as large as MobileNetV2, which the tests leave out

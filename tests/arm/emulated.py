@@ -34,6 +34,10 @@ class Place:
         """Packages that pip brought."""
         return self.folder / "site"
 
+    def packages(self, name: str) -> Path:
+        """A folder of packages apart, there once it was fetched."""
+        return self.folder / "packages" / name
+
     @property
     def stamp(self) -> Path:
         """Written last; says what was fetched."""

@@ -45,16 +45,25 @@ class Source:
       architecture: Debian's name.
       runtime: as pip knows it.
       platforms: of wheels.
+      others: further runtimes, each in a folder of packages of its own, with what it needs.
     """
 
     architecture: str
     runtime: str
     platforms: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
+_GLIBCS = ("_2_17", "_2_26", "_2_27", "_2_28", "_2_34")
+_OLD = "tflite-runtime==2.14.0"
 SOURCES = {
-    "aarch64": Source("arm64", LITERT, ("manylinux_2_27_aarch64", "manylinux_2_28_aarch64")),
-    "armv7": Source("armhf", "tflite-runtime==2.14.0", ("manylinux_2_34_armv7l",)),
+    "aarch64": Source(
+        "arm64",
+        LITERT,
+        tuple(f"manylinux{glibc}_aarch64" for glibc in ("2014", *_GLIBCS)),
+        (_OLD, f"tensorflow=={metadata.version('tensorflow')}"),
+    ),
+    "armv7": Source("armhf", _OLD, ("manylinux_2_34_armv7l",)),
 }
 # What our package needs besides, which is the same everywhere.
 _PURE = f"flatbuffers=={metadata.version('flatbuffers')}"
@@ -84,15 +93,30 @@ def python(target: oaq_arm.Target) -> None:
     proc = place.root / "proc"
     proc.mkdir()
     (proc / "cpuinfo").write_text(_CPUINFO)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    install += ["--disable-pip-version-check", "--only-binary=:all:", "--target", str(place.site)]
-    for platform in source.platforms:
-        install += ["--platform", platform]
-    _run([*install, "--python-version", _version(place.root), source.runtime, _PURE])
+    _install(source, place, place.site, "--no-deps", source.runtime, _PURE)
     # Python's own modules come as sources: compiled here, they are read in a third of the time.
     warm = [*emulated.python(target, target.cpus[0], compile_modules=True), "-c"]
     _run([*warm, "import numpy, json, ctypes; from importlib import metadata"])
     place.stamp.write_text(wanted)
+
+
+def others(target: oaq_arm.Target) -> None:
+    """Further runtimes for `make matrix`.
+
+    Raises:
+      FetchError: one of them could not be had.
+    """
+    source, place = SOURCES[target.name], emulated.Place(target)
+    for runtime in source.others:
+        folder = place.packages(runtime)
+        if folder.is_dir():
+            continue
+        unfinished = folder.with_name("unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        # numpy 1 where the runtime was built for it; Debian's is one.
+        alone = ["--no-deps"] if runtime == _OLD else []
+        _install(source, place, unfinished, *alone, runtime)
+        unfinished.rename(folder)
 
 
 def c_library() -> None:
@@ -140,6 +164,15 @@ def _unpack(archives: list[Path], root: Path) -> None:
         (root / "lib").symlink_to("usr/lib")
 
 
+def _install(source: Source, place: emulated.Place, folder: Path, *wanted: str) -> None:
+    """Has pip put wheels of the target's machine into a folder."""
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install += ["--only-binary=:all:", "--target", str(folder)]
+    for platform in source.platforms:
+        install += ["--platform", platform]
+    _run([*install, "--python-version", _version(place.root), *wanted])
+
+
 def _version(root: Path) -> str:
     link = (root / "usr" / "bin" / "python3").readlink()
     return link.name.removeprefix("python")
@@ -159,6 +192,7 @@ def main() -> int:
       The exit code: 1 where something is missing.
     """
     steps = {f"Python for {target.name}": (python, target) for target in oaq_arm.TARGETS}
+    steps |= {f"other runtimes for {target.name}": (others, target) for target in oaq_arm.TARGETS}
     failed = 0
     for name, step in {**steps, "TFLite's C library": (c_library,)}.items():
         function, *arguments = step

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every runtime x {custom, builtin} x {1, 2, 8 threads}: prints the table, exits 1 on a hole.
+"""Every runtime and machine x {custom, builtin} x {1, 2, 8 threads}: prints the table, exits 1 on a
+hole.
 
 A hole is a cell with another result than the reference's, or with a layer that our delegate left to
 the runtime, whose result would be equal all the same.
@@ -8,16 +9,18 @@ the runtime, whose result would be equal all the same.
 python -m tests.matrix.run [--cache DIR]. What a runtime needs is fetched into the cache once:
 tflite-runtime 2.14 with the numpy it was built for, in an environment of its own, and the TFLite
 2.9 C library of the npm package tfjs-tflite-node 0.0.2; official headers for tests/test_abi.py too.
+ARM is emulated with what `make arm-build` and `make arm-fetch` left; what is missing is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from oaq_keras.custom_ops import BUILTIN_TO_CUSTOM
 from oaq_keras.flatbuffer import kind, read_model
 from oaq_keras.rewrite import to_custom_ops
 from oaq_keras.tables import format_table
+from tests.arm import emulated, oaq_arm
 from tests.isas import available_isas
 from tests.matrix import fetch
 from tests.models import (
@@ -40,6 +44,11 @@ from tests.models import (
 THREADS = (1, 2, 8)
 NETWORKS = (small_network, upsampling_network, threaded_network, requantizing_network)
 HERE = Path(__file__).resolve().parent
+# Runtimes that `make arm-fetch` keeps apart.
+_APART = (
+    ("tf.lite", "tf.lite", "tensorflow"),
+    ("tflite-runtime 2.14", "tflite-runtime", "tflite-runtime"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,12 @@ class Runtime:
 
     label: str
     name: str
-    python: str
+    python: tuple[str, ...]
     c_library: str = ""
     registers_by: str = ""
+    machine: str = platform.machine()
+    library: str = ""
+    isa: str = ""
 
     @property
     def missing(self) -> bool:
@@ -72,20 +84,22 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     fetch.headers(cache)
     c_library = fetch.c_library(cache)
+    here, old = (sys.executable,), fetch.old_python(cache)
     runtimes = [
-        Runtime("LiteRT", "litert", sys.executable),
-        Runtime("tf.lite", "tf.lite", sys.executable, registers_by="AddCustom"),
-        Runtime("tflite-runtime 2.14", "tflite-runtime", fetch.old_python(cache), "", "AddCustom"),
-        Runtime("TFLite C 2.9", "c", sys.executable, c_library, "AddCustomOp"),
+        Runtime("LiteRT", "litert", here),
+        Runtime("tf.lite", "tf.lite", here, registers_by="AddCustom"),
+        Runtime("tflite-runtime 2.14", "tflite-runtime", (old,) if old else (), "", "AddCustom"),
+        Runtime("TFLite C 2.9", "c", here, c_library, "AddCustomOp"),
+        *on_arm(cache),
     ]
     rows, holes = [], 0
     with tempfile.TemporaryDirectory() as folder:
         files = write_files(Path(folder))
-        stock = [job("builtin", "none", 1, files[make.__name__]) for make in NETWORKS]
+        stock = [job(runtimes[0], "builtin", "none", 1, files[make.__name__]) for make in NETWORKS]
         expected = answers(folder, runtimes[0], stock)
         for runtime in runtimes:
             made = [
-                job(form, way, threads, files[make.__name__])
+                job(runtime, form, way, threads, files[make.__name__])
                 for form, way, counts in runtime.ways()
                 for threads in counts
                 for make in NETWORKS
@@ -94,8 +108,9 @@ def main() -> int:
             for form, way, counts in runtime.ways():
                 cells = [cell(expected, [next(found) for _ in NETWORKS]) for _ in counts]
                 holes += sum(text != "equal" for text in cells)
-                rows.append([runtime.label, form, way, *cells, *"-" * (len(THREADS) - len(cells))])
-    headings = ["runtime", "ops", "by", *(f"{threads} threads" for threads in THREADS)]
+                left_out = "-" * (len(THREADS) - len(cells))
+                rows.append([runtime.label, runtime.machine, form, way, *cells, *left_out])
+    headings = ["runtime", "machine", "ops", "by", *(f"{threads} threads" for threads in THREADS)]
     print(format_table(headings, rows))
     names = ", ".join(make.__name__ for make in NETWORKS)
     print(f"{names}; expected: BUILTIN_REF of LiteRT on the builtin file; {holes} holes")
@@ -117,13 +132,46 @@ def write_files(folder: Path) -> dict[str, dict[str, str]]:
     return files
 
 
-def job(form: str, way: str, threads: int, files: dict[str, str]) -> dict[str, Any]:
+def on_arm(cache: Path) -> list[Runtime]:
+    """The runtimes of emulated machines, as far as they are here."""
+    runtimes = []
+    for target in oaq_arm.TARGETS:
+        place, library = emulated.Place(target), target.folder / oaq_arm.LIBRARY
+        reason = oaq_arm.missing(target)
+        if not reason and not (place.stamp.is_file() and library.is_file()):
+            reason = "needs `make arm-build` and `make arm-fetch`"
+        if reason:
+            print(f"{target.name} is left out: {reason}")
+            continue
+        common = {"machine": target.name, "library": str(library), "isa": "neon"}
+        python = tuple(emulated.python(target, target.cpus[0]))
+        if target.name == "armv7":
+            old = Runtime("tflite-runtime 2.14", "tflite-runtime", python, "", "AddCustom")
+            runtimes.append(replace(old, **common))
+            continue
+        runtimes.append(Runtime("LiteRT", "litert", python, **common))
+        for label, name, package in _APART:
+            (folder,) = sorted(place.packages("").glob(f"{package}==*"))[-1:] or (None,)
+            command = emulated.python(target, target.cpus[0], more_packages=folder)
+            runtimes.append(Runtime(label, name, tuple(command), "", "AddCustom", **common))
+        stock = fetch.c_library(cache, target.name)
+        runtimes.append(Runtime("TFLite C 2.9", "c", python, stock, "AddCustomOp", **common))
+    return runtimes
+
+
+def job(
+    runtime: Runtime, form: str, way: str, threads: int, files: dict[str, str]
+) -> dict[str, Any]:
     """What answer.py is to run."""
-    # The best of this machine's kernels that sum in int16.
-    isas = available_isas(str(library.library_path()))
-    isa = [name for name in isas if name in ("scalar", "sse41", "avx2", "avx512bw", "neon")][-1]
+    isa = runtime.isa or best_isa()
     options = {"builtin": "1", "plan": "int16", "isa": isa, "num_threads": str(threads)}
     return {"model": files[form], "image": files["image"], "way": way, "options": options}
+
+
+def best_isa() -> str:
+    """The best of this machine's kernels that sum in int16."""
+    isas = available_isas(str(library.library_path()))
+    return [name for name in isas if name in ("scalar", "sse41", "avx2", "avx512bw", "neon")][-1]
 
 
 def answers(folder: str, runtime: Runtime, jobs: list[dict[str, Any]]) -> list[Any]:
@@ -134,11 +182,11 @@ def answers(folder: str, runtime: Runtime, jobs: list[dict[str, Any]]) -> list[A
     task = {
         "runtime": runtime.name,
         "c_library": runtime.c_library,
-        "library": str(library.library_path()),
+        "library": runtime.library or str(library.library_path()),
         "jobs": jobs,
     }
     path.write_text(json.dumps(task))
-    command = [runtime.python, str(HERE / "answer.py"), str(path)]
+    command = [*runtime.python, str(HERE / "answer.py"), str(path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
     last = (run.stderr.strip().splitlines() or [f"exit {run.returncode}"])[-1]
