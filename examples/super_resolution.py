@@ -33,7 +33,7 @@ flags.DEFINE_integer("height", 180, "of enlarged pictures; larger ones are cropp
 flags.DEFINE_integer("width", 240, "of enlarged pictures", lower_bound=16)
 flags.DEFINE_float("float_learning_rate", 2e-3, "of float training")
 command.define_flags(
-    "build/super_resolution", epochs=20, learning_rate=3e-4, batch=4, float_epochs=120
+    "build/super_resolution", epochs=20, learning_rate=1e-3, batch=4, float_epochs=120
 )
 
 FACTOR = 2
