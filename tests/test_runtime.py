@@ -326,3 +326,37 @@ def test_real_files(name: str, shared_data: Path) -> None:
     for entry in interpreter.plan():
         if entry.op in layers:
             assert entry.range == layers[entry.op].input_range
+
+
+def _error(content: bytes) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        litert.Interpreter(model_content=content).allocate_tensors()
+    return str(caught.value)
+
+
+def test_the_readme_quotes_what_a_runtime_says_without_our_kernels() -> None:
+    said = " ".join(_error(to_custom_ops(small_network())).split())
+    readme = " ".join((Path(__file__).parents[1] / "README.md").read_text().split())
+    assert "unresolved custom op" in said
+    assert f"RuntimeError: {said}" in readme
+
+
+@pytest.mark.parametrize("form", ["builtin", "custom"])
+def test_compiled_models_run_builtin_operators_alone(
+    form: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = small_network()
+    file = tmp_path / "model.tflite"
+    file.write_bytes(content if form == "builtin" else to_custom_ops(content))
+    compiled = pytest.importorskip("ai_edge_litert.compiled_model")
+
+    def ran() -> None:
+        model = compiled.CompiledModel.from_file(str(file))
+        model.run_by_index(0, model.create_input_buffers(0), model.create_output_buffers(0))
+
+    if form == "builtin":
+        ran()
+        return
+    with pytest.raises(RuntimeError):
+        ran()
+    assert "unresolved custom op: OaqConv2D" in capfd.readouterr().err
