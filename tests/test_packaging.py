@@ -52,7 +52,13 @@ def test_library_is_of_this_version() -> None:
 def test_metadata() -> None:
     found = metadata.metadata("oaq-keras")
     assert found["License-Expression"] == "Apache-2.0"
-    assert set(found.get_all("Provides-Extra") or ()) == {"train", "examples", "test", "dev"}
+    assert set(found.get_all("Provides-Extra") or ()) == {
+        "train",
+        "examples",
+        "test",
+        "wheels",
+        "dev",
+    }
     always = [r for r in metadata.requires("oaq-keras") or () if "extra ==" not in r]
     assert not [r for r in always if "tensorflow" in r or "keras" in r]
     (command,) = metadata.entry_points(group="console_scripts", name="oaq")
