@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,17 @@ def trained() -> Any:
     return model
 
 
+@pytest.fixture(scope="module")
+def converted(trained: Any) -> Callable[..., bytes]:
+    """convert() of that model; a conversion takes seconds, and many tests want the same."""
+
+    @cache
+    def convert(**options: Any) -> bytes:
+        return oaq_keras.convert(trained, **options)
+
+    return convert
+
+
 def _inputs(count: int) -> list[np.ndarray]:
     draw = np.random.default_rng(0)
     return [draw.normal(size=(count, *shape)).astype(np.float32) for shape in (SHAPE, (4,))]
@@ -49,11 +62,9 @@ def _by_name(content: bytes, inputs: dict[str, np.ndarray]) -> dict[str, np.ndar
 @pytest.mark.parametrize("output_type", TYPES)
 @pytest.mark.parametrize("input_type", TYPES)
 def test_types_of_inputs_and_outputs(
-    trained: Any, input_type: str, output_type: str, ops: str
+    converted: Callable[..., bytes], input_type: str, output_type: str, ops: str
 ) -> None:
-    content = oaq_keras.convert(
-        trained, ops=ops, inference_input_type=input_type, inference_output_type=output_type
-    )
+    content = converted(ops=ops, inference_input_type=input_type, inference_output_type=output_type)
     certificate = oaq_keras.certify(content)
     assert certificate.proven
     assert not certificate.in_float
@@ -64,7 +75,7 @@ def test_types_of_inputs_and_outputs(
         given.append(_codes(detail, values))
     details = interpreter.get_output_details()
     answers = answers_of(content, *given)
-    plain = answers_of(oaq_keras.convert(trained, ops=ops), *_in_order(content))
+    plain = answers_of(converted(ops=ops), *_in_order(content))
     for detail, answer, expected in zip(details, answers, plain, strict=True):
         assert answer.dtype == TYPES[output_type]
         scale, zero_point = detail["quantization"] if output_type != "float32" else (1.0, 0)
@@ -113,8 +124,10 @@ def test_what_is_no_option_is_refused(trained: Any, options: Any, message: str) 
 
 @pytest.mark.parametrize("ops", ["custom", "builtin"])
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_any_number_of_inputs_at_once(trained: Any, ops: str, count: int) -> None:
-    content = oaq_keras.convert(trained, ops=ops)
+def test_any_number_of_inputs_at_once(
+    converted: Callable[..., bytes], ops: str, count: int
+) -> None:
+    content = converted(ops=ops)
     image, vector = _inputs(7)
     whole = _by_name(content, {"image": image[:count], "vector": vector[:count]})
     assert whole["left"].shape == (count, 3)
@@ -146,13 +159,13 @@ def test_transposed_convolutions_take_as_many_as_they_were_made_for(count: int) 
     assert np.abs(answer - expected).max() <= 0.02 * np.abs(expected).max()
 
 
-def test_signatures_have_the_models_names(trained: Any) -> None:
-    interpreter = oaq_keras.Interpreter(model_content=oaq_keras.convert(trained))
+def test_signatures_have_the_models_names(trained: Any, converted: Callable[..., bytes]) -> None:
+    interpreter = oaq_keras.Interpreter(model_content=converted(ops="custom"))
     assert interpreter.get_signature_list() == {
         "serving_default": {"inputs": ["image", "vector"], "outputs": ["left", "right"]}
     }
     image, vector = _inputs(4)
-    answers = _by_name(oaq_keras.convert(trained), {"image": image, "vector": vector})
+    answers = _by_name(converted(ops="custom"), {"image": image, "vector": vector})
     expected = dict(
         zip(("left", "right"), trained.predict([image, vector], verbose=0), strict=True)
     )
@@ -161,8 +174,8 @@ def test_signatures_have_the_models_names(trained: Any) -> None:
 
 
 @pytest.mark.parametrize("ops", ["custom", "builtin"])
-def test_the_converters_metadata_is_kept(trained: Any, ops: str) -> None:
-    parsed = read_model(oaq_keras.convert(trained, ops=ops))
+def test_the_converters_metadata_is_kept(converted: Callable[..., bytes], ops: str) -> None:
+    parsed = read_model(converted(ops=ops))
     names = {text(entry.name) for entry in parsed.metadata}
     assert {"min_runtime_version", "CONVERSION_METADATA", "oaq_certificate"} <= names
     assert get_metadata(parsed, "min_runtime_version")
