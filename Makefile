@@ -24,7 +24,14 @@ SOURCES := CMakeLists.txt $(shell find tflite_kernels \( -name tests -o -name be
   -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.inc' -o -name '*.map' -o -name 'CMakeLists.txt' -o -name '*.cmake' \) -print)
 C_FILES := $(shell find tflite_kernels examples -type f \( -name '*.c' -o -name '*.cc' -o -name '*.h' \) 2>/dev/null)
 
+# What is built to be shipped needs no TensorFlow here.
+SHIPPING := build/shipping
+SHIP := $(SHIPPING)/bin/python _build/oaq_build.py run build/toolchain $(SHIPPING)/bin/python
+
 # A clone that was moved has an environment that points to where it was; another Python wants another.
+ifneq ($(shell head -1 $(SHIPPING)/.ready 2>/dev/null),$(CURDIR))
+  $(shell rm -f $(SHIPPING)/.ready)
+endif
 ifneq ($(shell head -1 $(READY) 2>/dev/null),$(CURDIR))
   $(shell rm -f $(READY))
 else ifneq ($(PYTHON),)
@@ -41,11 +48,8 @@ help: ## this list
 $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 	@bash _build/environment.sh $(VENV) examples,test,dev
 
-WHEELS := $(VENV)/.wheels
-$(WHEELS): $(READY)
-	@echo "Installing oaq-keras[wheels]; the first time fetches about 0.1 GB, mostly a compiler"
-	@OAQ_BUILD_KERNELS=OFF $(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[wheels]"
-	@touch $@
+$(SHIPPING)/.ready: pyproject.toml _build/environment.sh _build/oaq_build.py
+	@mkdir -p build && bash _build/environment.sh $(SHIPPING) wheels
 
 build/kernels/build.ninja: $(READY) CMakeLists.txt Makefile
 	@$(TOOLS) cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release -DOAQ_BUILD_TESTS=ON \
@@ -90,10 +94,10 @@ arm-fetch: $(READY) ## runtimes under qemu, for `make test` and `make matrix`: a
 
 NDK ?= $(or $(ANDROID_NDK_HOME),$(ANDROID_NDK_ROOT))
 
-aar: $(READY) ## the Android library as an AAR, without Gradle: NDK=folder
-	@$(TOOLS) $(RUN) _build/oaq_android.py --ndk "$(NDK)" --jobs $(JOBS)
+aar: $(SHIPPING)/.ready ## the Android library as an AAR, without Gradle: NDK=folder
+	@$(SHIP) _build/oaq_android.py --ndk "$(NDK)" --jobs $(JOBS)
 
-android-fetch: $(WHEELS) ## Android's and TensorFlow Lite's classes, for tests of the Android library: about 0.4 GB
+android-fetch: $(READY) $(SHIPPING)/.ready ## Android's and TensorFlow Lite's classes, for tests of the Android library: about 0.4 GB
 	@$(RUN) -m tests.android.fetch
 
 # NETWORKS=, SEED= and RESUME=1 besides; docs/trust.md says what is compared.
@@ -135,8 +139,8 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 	    OAQ_LIBRARY=$$build/tflite_kernels/liboaq_tflite.so $(RUN) -m tests.sanitized; \
 	done
 
-wheels: $(WHEELS) ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
-	@$(TOOLS) $(RUN) _build/oaq_wheels.py --out dist
+wheels: $(SHIPPING)/.ready ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
+	@$(SHIP) _build/oaq_wheels.py --out dist
 
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, here and on emulated ARM, custom and builtin ops, 1, 2 and 8 threads
 	@$(RUN) -m tests.matrix.run

@@ -62,7 +62,9 @@ if [ "$here" != "$PWD" ] || ! supported "$target/bin/python" ||
 fi
 
 read -ra tools <<<"$("$target/bin/python" _build/oaq_build.py tools)"
-echo "Installing oaq-keras[$extras] ${tools[*]}; the first time fetches about 0.8 GB, mostly TensorFlow"
+fetched="about 0.1 GB"
+case $extras in *train* | *examples*) fetched="about 0.8 GB, mostly TensorFlow" ;; esac
+echo "Installing oaq-keras[$extras] ${tools[*]}; the first time fetches $fetched"
 OAQ_BUILD_KERNELS=OFF PIP_DISABLE_PIP_VERSION_CHECK=1 "$target/bin/python" -m pip install --quiet \
   --editable ".[$extras]" "${tools[@]}"
 cp "$target/.origin" "$target/.ready"

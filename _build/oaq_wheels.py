@@ -4,7 +4,7 @@
 python _build/oaq_wheels.py [--out dist]
 
 The sdist, a wheel of the Python part for macOS and Windows, and a wheel for each of `PLATFORMS`,
-cross-compiled by ziglang for an old glibc and audited. Needs the extras `dev` and `wheels`.
+cross-compiled by ziglang for an old glibc and audited. Needs the extra `wheels`.
 """
 
 from __future__ import annotations

@@ -361,6 +361,11 @@ def _recertify(options: argparse.Namespace) -> int:
     print(certificate.to_json(indent=2) if options.json else certificate)
     if not options.json:
         print(f"{options.target}: {len(data) / 1024:.1f} KiB")
+        if b"Oaq" not in data:
+            print(
+                "Its operators are builtin, as they were: our kernels run them where they are asked to "
+                f"(builtin=True), or after `oaq convert {options.target} OUT --ops custom`."
+            )
     return OK
 
 
@@ -425,6 +430,13 @@ def _benchmark(options: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise OaqError(str(error)) from error
+    plans = [mode.plan for mode in found.modes if mode.plan is not None]
+    if plans and not any(entry.isa for plan in plans for entry in plan):
+        print(
+            "oaq: none of the model's operators runs on our kernels, so mode oaq is stock; they take "
+            "int8 layers (`oaq inspect` says what a file has)",
+            file=sys.stderr,
+        )
     if options.json:
         _print_json(found.to_dict())
         return OK

@@ -87,7 +87,7 @@ def _training() -> Iterator[Finding]:
             "training",
             "note",
             f"not installed: {', '.join(missing)}; running and checking models needs none of them",
-            "pip install '.[train]' in the source folder",
+            "`pip install 'oaq_keras-….whl[train]'`, or '.[train]' in the source folder",
         )
         return
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -115,7 +115,8 @@ def _library() -> Iterator[Finding]:
             "C library",
             "problem",
             _line(error),
-            "correct OAQ_LIBRARY if it is set, else install again: "
+            "correct OAQ_LIBRARY if it is set, else install the wheel for this machine "
+            f"({platform.machine()}; the one for any machine has no kernels), or build them: "
             "`pip install --force-reinstall --no-deps .` in the source folder; on macOS and "
             "Windows models can be trained, converted and certified, but not run with our kernels",
         )

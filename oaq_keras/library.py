@@ -42,7 +42,7 @@ def library_path() -> Path:
         if path.is_file():
             return path
     raise LibraryError(
-        f"{NAME} was not found in {' or '.join(str(path.parent) for path in candidates)}; install "
+        f"{NAME} was not found in {' or '.join(dict.fromkeys(str(path.parent) for path in candidates))}; install "
         "a wheel for this platform, or build tflite_kernels with CMake and set "
         f"{VARIABLE} to the library. Training, convert and certify work without it"
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,10 +98,21 @@ class Interpreter(litert.Interpreter):
             if "Flatbuffer" in text or "Node number" in text:
                 raise ModelFileError(_not_a_model(model_path, text)) from error
             raise
+        if not builtin and _left_for_want_of_builtin(self.plan()):
+            warnings.warn(
+                "the model's int8 layers are builtin operators and were all left to the runtime's own "
+                "kernels: pass builtin=True for ours",
+                stacklevel=2,
+            )
 
     def plan(self) -> Plan:
         """What our kernels decided, operator by operator."""
         return Plan.from_json(self._library.plan_json(self._delegate))
+
+
+def _left_for_want_of_builtin(plan: Plan) -> bool:
+    left = [entry.reason for entry in plan if entry.runs == "stock"]
+    return len(left) == len(plan) and any("looks at it with builtin=1" in why for why in left)
 
 
 def _not_a_model(path: object, why: str) -> str:

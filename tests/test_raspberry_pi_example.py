@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import oaq_keras
-from tests.models import small_network
+from tests.models import ModelBuilder, small_network
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "raspberry_pi" / "classify.py"
 # What it takes of picamera2: three frames, red ones, then Ctrl-C.
@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 def test_pictures_are_classified_by_both(model: Path, folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("".join(f"kind {i}\n" for i in range(10)))
-    run = classify(model, folder, "--labels", labels)
+    run = classify(model, "--labels", labels, folder)
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["0.png", "1.png"]
@@ -89,6 +89,10 @@ def test_a_camera_runs_until_it_is_stopped(model: Path, tmp_path: Path) -> None:
         (["{model}", "--camera", "--labels", "none.txt"], "there is no none.txt"),
         (["{model}", "--camera"], "picamera2"),
         (["{model}", "{folder}/notes.txt"], "No picture could be classified"),
+        (["{folder}", "{folder}"], "Is a directory"),
+        (["{folder}/notes.txt", "{folder}"], "TFL3"),
+        (["{model}", "--labels", "{folder}/cut.png", "{folder}"], "can't decode"),
+        (["{model}", "--threads", "0", "{folder}"], "--threads"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -98,3 +102,52 @@ def test_what_is_missing_is_named(
     assert run.returncode != 0
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_names_of_another_number_are_noticed(model: Path, folder: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("one\ntwo\n")
+    run = classify(model, "--labels", labels, folder, "--frames", "1")
+    assert run.returncode == 0, run.stderr
+    assert "--labels has 2 lines" in run.stdout
+    assert "1.png" not in run.stdout
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A network in float: [1, 4] of [1, 2, 2, 1]."""
+    builder, to = ModelBuilder(), np.array([1, 4], np.int32)
+    image = builder.input((1, 2, 2, 1), dtype="float32")
+    flat = builder.tensor("flat", (1, 4), None, dtype="float32")
+    builder.op("RESHAPE", [image, builder.tensor("to", (2,), None, 0, to, "int32")], flat)
+    file = tmp_path / "plain.tflite"
+    file.write_bytes(builder.build(flat))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [(None, "give --pixels raw, unit, signed"), ("unit", "both sides are stock")],
+)
+def test_float_inputs_want_to_know_what_pixels_are(
+    plain: Path, folder: Path, pixels: str | None, said: str
+) -> None:
+    run = classify(plain, folder, *(["--pixels", pixels] if pixels else []))
+    assert (run.returncode == 0) == (pixels is not None)
+    assert said in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_codes_of_8_bit_inputs_are_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import classify as example
+
+    class Given:
+        def get_input_details(self) -> list[dict[str, object]]:
+            detail = {"shape": np.array([1, 1, 3, 1]), "quantization": (1 / 255, -128)}
+            return [{**detail, "dtype": np.int8}]
+
+    picture = Image.fromarray(np.array([[0, 100, 255]] * 3, np.uint8))
+    for pixels in (None, example.PIXELS["unit"]):
+        codes = example.as_input(picture.resize((3, 3)), Given(), pixels)
+        assert codes.ravel().tolist() == [-128, -28, 127]

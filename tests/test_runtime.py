@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,23 @@ def _error(content: bytes) -> str:
     with pytest.raises(RuntimeError) as caught:
         litert.Interpreter(model_content=content).allocate_tensors()
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "builtin", "warned"),
+    [
+        (small_network(), False, True),
+        (small_network(), True, False),
+        (to_custom_ops(small_network()), False, False),
+    ],
+)
+def test_builtin_layers_that_are_left_are_warned_about(
+    content: bytes, builtin: bool, warned: bool
+) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Interpreter(model_content=content, builtin=builtin)
+    assert ["builtin=True" in str(each.message) for each in caught] == [True] * warned
 
 
 def test_the_readme_quotes_what_a_runtime_says_without_our_kernels() -> None:

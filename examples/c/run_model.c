@@ -33,6 +33,7 @@ int main(int count, char** arguments) {
   if (delegated) {
     OaqDelegateOptions ours = oaq_delegate_options_default();
     ours.num_threads = 2;
+    ours.builtin = 1;
     delegate = oaq_delegate_create(&ours);
     check(delegate != NULL, "no delegate: an option of it is not valid, or memory is out");
     TfLiteInterpreterOptionsAddDelegate(options, delegate);
@@ -52,8 +53,11 @@ int main(int count, char** arguments) {
   for (int i = 0; i < TfLiteInterpreterGetInputTensorCount(interpreter); ++i) {
     TfLiteTensor* input = TfLiteInterpreterGetInputTensor(interpreter, i);
     const size_t size = TfLiteTensorByteSize(input);
-    check(fread(TfLiteTensorData(input), 1, size, stdin) == size, "stdin ends before the inputs");
+    char wanted[80];
+    snprintf(wanted, sizeof(wanted), "stdin ends before input %d has its %zu bytes", i, size);
+    check(fread(TfLiteTensorData(input), 1, size, stdin) == size, wanted);
   }
+  check(fgetc(stdin) == EOF, "stdin holds more than the inputs");
   check(TfLiteInterpreterInvoke(interpreter) == kTfLiteOk, "the model failed: see above");
   for (int i = 0; i < TfLiteInterpreterGetOutputTensorCount(interpreter); ++i) {
     const TfLiteTensor* output = TfLiteInterpreterGetOutputTensor(interpreter, i);

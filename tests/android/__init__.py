@@ -8,4 +8,3 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "_build"))
 
 import oaq_android as oaq_android
-import oaq_build as oaq_build

@@ -33,8 +33,8 @@ final class ClassifierTest {
             .setPlan(OaqDelegate.Plan.INT16)
             .setProfile(true);
     final OaqDelegate delegate = new OaqDelegate(options);
-    try (Classifier stock = new Classifier(stockModel, null, 1);
-        Classifier ours = new Classifier(ourModel, delegate, 1)) {
+    try (Classifier stock = new Classifier(stockModel, null, 1, Classifier.Pixels.UNIT);
+        Classifier ours = new Classifier(ourModel, delegate, 1, Classifier.Pixels.UNIT)) {
       if (pixels.length != ours.width() * ours.height()) {
         throw new AssertionError(pixels.length + " pixels");
       }

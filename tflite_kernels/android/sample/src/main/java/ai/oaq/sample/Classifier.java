@@ -10,7 +10,23 @@ import org.tensorflow.lite.Tensor;
 
 /** A network that classifies one picture at a time; knows nothing of Android. */
 final class Classifier implements AutoCloseable {
+  /** What a network was trained on in place of a pixel's 0 to 255. */
+  enum Pixels {
+    RAW(1f, 0f),
+    UNIT(1 / 255f, 0f),
+    SIGNED(2 / 255f, -1f);
+
+    private final float scale;
+    private final float shift;
+
+    Pixels(float scale, float shift) {
+      this.scale = scale;
+      this.shift = shift;
+    }
+  }
+
   private final OaqDelegate delegate;
+  private final Pixels pixels;
   private final Interpreter interpreter;
   private final ByteBuffer input;
   private final ByteBuffer output;
@@ -21,9 +37,11 @@ final class Classifier implements AutoCloseable {
    * @param model a .tflite file, in a direct buffer
    * @param delegate what runs it before the stock kernels, or null; closed with the classifier
    * @param numThreads of the stock kernels
+   * @param pixels what it takes, where its input is float
    */
-  Classifier(ByteBuffer model, OaqDelegate delegate, int numThreads) {
+  Classifier(ByteBuffer model, OaqDelegate delegate, int numThreads, Pixels pixels) {
     this.delegate = delegate;
+    this.pixels = pixels;
     final Interpreter.Options options = new Interpreter.Options();
     options.setNumThreads(numThreads);
     options.setUseXNNPACK(true);
@@ -100,7 +118,7 @@ final class Classifier implements AutoCloseable {
     }
   }
 
-  // Of 8-bit inputs the whole range is that of a pixel; float ones take 0 to 1.
+  // Of 8-bit inputs the whole range is that of a pixel.
   private void put(DataType type, int value) {
     switch (type) {
       case UINT8:
@@ -110,7 +128,7 @@ final class Classifier implements AutoCloseable {
         input.put((byte) (value - 128));
         break;
       case FLOAT32:
-        input.putFloat(value / 255f);
+        input.putFloat(value * pixels.scale + pixels.shift);
         break;
       default:
         throw new IllegalArgumentException(

@@ -111,11 +111,16 @@ public final class MainActivity extends Activity {
     try {
       final ByteBuffer stockModel = asset("stock.tflite");
       final ByteBuffer ourModel = asset("ours.tflite");
-      labels = labels();
-      stock = new Classifier(stockModel, null, THREADS);
+      labels = lines("labels.txt");
+      final List<String> named = lines("pixels.txt");
+      final Classifier.Pixels pixels =
+          named.isEmpty()
+              ? Classifier.Pixels.UNIT
+              : Classifier.Pixels.valueOf(named.get(0).trim().toUpperCase(Locale.ROOT));
+      stock = new Classifier(stockModel, null, THREADS, pixels);
       final OaqDelegate.Options options =
           new OaqDelegate.Options().setBuiltin(true).setNumThreads(THREADS);
-      ours = new Classifier(ourModel, new OaqDelegate(options), THREADS);
+      ours = new Classifier(ourModel, new OaqDelegate(options), THREADS, pixels);
       for (String name : getAssets().list("pictures")) {
         classify(() -> getAssets().open("pictures/" + name));
       }
@@ -193,14 +198,15 @@ public final class MainActivity extends Activity {
     return index < labels.size() ? labels.get(index) : "class " + index;
   }
 
-  private List<String> labels() throws IOException {
+  // Of an asset that may be left out: none then.
+  private List<String> lines(String name) throws IOException {
     final List<String> lines = new ArrayList<>();
-    if (!Arrays.asList(getAssets().list("")).contains("labels.txt")) {
+    if (!Arrays.asList(getAssets().list("")).contains(name)) {
       return lines;
     }
     try (BufferedReader reader =
         new BufferedReader(
-            new InputStreamReader(getAssets().open("labels.txt"), StandardCharsets.UTF_8))) {
+            new InputStreamReader(getAssets().open(name), StandardCharsets.UTF_8))) {
       for (String line = reader.readLine(); line != null; line = reader.readLine()) {
         lines.add(line);
       }
