@@ -40,7 +40,7 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch aar android-fetch soak soak-arm soak-training soak-examples wheels matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch aar android-fetch soak soak-arm soak-training soak-examples wheels first-inference matrix bench bench-arm results methods sanitize coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -142,8 +142,13 @@ sanitize: $(READY) ## C tests, and networks in Python, under Address-, Undefined
 wheels: $(SHIPPING)/.ready ## the sdist, and wheels for x86_64, aarch64, armv7l and, without kernels, any other machine, in dist/
 	@$(SHIP) _build/oaq_wheels.py --out dist
 
+FIRST_MODEL ?= ../shared/data/models/mlperftiny_resnet8_cifar10_int8.tflite
+
+first-inference: $(READY) wheels ## seconds from nothing to a first inference, here and on emulated ARM; the sdist without a compiler
+	@$(RUN) -m tests.arm.first_inference "$(FIRST_MODEL)"
+
 matrix: $(READY) $(LIBRARY) ## every TFLite runtime, here and on emulated ARM, custom and builtin ops, 1, 2 and 8 threads
-	@$(RUN) -m tests.matrix.run
+	@$(RUN) -m tests.matrix.run $(if $(REQUIRE_ARM),--require-arm)
 
 soak-examples: $(READY) $(LIBRARY) ## the examples on networks as large as MobileNetV2, which the tests leave out
 	@OAQ_LONG=1 $(RUN) -m pytest -q tests/test_detection_example.py tests/test_segmentation_example.py

@@ -11,6 +11,7 @@ zipped here, the same bytes from the same sources.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import os
 import shutil
@@ -95,7 +96,9 @@ def build_library(ndk: Path, abi: str, jobs: int) -> Path:
         )
     cmake = _program("cmake", "CMake 3.18 or later", "the Android SDK has one too")
     ninja = _program("ninja", "Ninja", "the Android SDK has one beside its CMake")
-    folder = BUILD / "aar" / abi
+    # CMake keeps the compiler that a folder began with: another NDK wants another folder.
+    digest = hashlib.sha256(f"{ndk}\n{_revision(ndk)}".encode()).hexdigest()[:8]
+    folder = BUILD / "aar" / f"{abi}-{digest}"
     configure = [cmake, "-S", str(SOURCES), "-B", str(folder), "-G", "Ninja"]
     configure += [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}"]
     configure += [f"-DANDROID_ABI={abi}", f"-DANDROID_PLATFORM=android-{MIN_API_LEVEL}"]
@@ -106,12 +109,19 @@ def build_library(ndk: Path, abi: str, jobs: int) -> Path:
     return folder / LIBRARY
 
 
-def compile_classes(api: Path, folder: Path) -> bytes:
+def _revision(ndk: Path) -> str:
+    """What an NDK says of itself; one may be updated in its place."""
+    properties = ndk / "source.properties"
+    return properties.read_text() if properties.is_file() else ""
+
+
+def compile_classes(api: Path, folder: Path, *options: str) -> bytes:
     """classes.jar of the library.
 
     Args:
       api: TensorFlow Lite's interface, a JAR.
       folder: where the classes are left, and headers of their native methods.
+      options: further ones of javac.
 
     Raises:
       AndroidError: there is no javac, or it refuses the sources.
@@ -120,7 +130,7 @@ def compile_classes(api: Path, folder: Path) -> bytes:
     shutil.rmtree(folder, ignore_errors=True)
     classes, headers = folder / "classes", folder / "headers"
     # Java 8 is what every Android build tool reads; newer compilers call it old.
-    command = [javac, "--release", "8", "-Xlint:all,-options", "-Werror", "-cp", str(api)]
+    command = [javac, "--release", "8", "-Xlint:all,-options", *options, "-cp", str(api)]
     command += ["-d", str(classes), "-h", str(headers)]
     _run([*command, *map(str, sorted(JAVA.rglob("*.java")))], "compile the Java class")
     files = {str(path.relative_to(classes)): path for path in sorted(classes.rglob("*.class"))}

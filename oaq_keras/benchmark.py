@@ -7,10 +7,13 @@ than either time.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 from oaq_keras import library, litert
 from oaq_keras.errors import ModelFileError, UnsupportedError
 from oaq_keras.machine import Machine, read_machine
-from oaq_keras.model_file import IDENTIFIER, Source, load_bytes
+from oaq_keras.model_file import IDENTIFIER, Source, load_bytes, names_oaq_operators
 from oaq_keras.plan import Plan
 from oaq_keras.runtime import PLANS, Interpreter
 from oaq_keras.tables import format_table
@@ -75,12 +78,17 @@ class Benchmark:
       threads: of every mode.
       machine: where it was.
       versions: of LiteRT and, where our kernels ran, of the C library.
+      model: the file's name where it has one, its size, and the beginning of its SHA-256.
+      isa, plan: what our kernels were told.
     """
 
     modes: tuple[ModeTimes, ...]
     threads: int
     machine: Machine
     versions: dict[str, str]
+    model: str
+    isa: str
+    plan: str
 
     def ratio(self, mode: ModeTimes) -> float:
         """How many times as fast as the first mode, by medians."""
@@ -89,6 +97,9 @@ class Benchmark:
     def to_dict(self) -> dict[str, Any]:
         """What a script would read, in milliseconds."""
         return {
+            "model": self.model,
+            "isa": self.isa,
+            "plan": self.plan,
             "machine": asdict(self.machine),
             "versions": self.versions,
             "threads": self.threads,
@@ -122,9 +133,11 @@ class Benchmark:
     def _facts(self) -> list[tuple[str, str]]:
         kernels = {entry.isa for mode in self.modes for entry in mode.plan or () if entry.isa}
         return [
+            ("model", self.model),
             *asdict(self.machine).items(),
             *self.versions.items(),
             ("kernels", ", ".join(sorted(kernels)) or "none of ours"),
+            ("isa, plan", f"{self.isa}, {self.plan}"),
             ("threads", str(self.threads)),
         ]
 
@@ -205,8 +218,8 @@ def benchmark(
     content = load_bytes(model)
     if content[4:8] != IDENTIFIER:
         raise ModelFileError(
-            f"not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {IDENTIFIER!r}; pass a "
-            ".tflite file"
+            f"not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {IDENTIFIER!r}; pass "
+            "a .tflite file"
         )
     builtin = _with_builtin_ops(content) if set(modes) != {"oaq"} else b""
     sessions = [
@@ -234,7 +247,10 @@ def benchmark(
     versions = {runtime: metadata.version(litert.package)}
     if "oaq" in modes:
         versions["oaq"] = library.load().version
-    return Benchmark(tuple(measured), threads, read_machine(), versions)
+    name = f"{Path(model).name}, " if isinstance(model, str | os.PathLike) else ""
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    described = f"{name}{len(content) / 1024:.0f} KiB, SHA-256 {digest}"
+    return Benchmark(tuple(measured), threads, read_machine(), versions, described, isa, plan)
 
 
 def take_turns(
@@ -319,8 +335,8 @@ def _with_builtin_ops(content: bytes) -> bytes:
     Raises:
       UnsupportedError: the file has some, and this runtime has no schema to read it with.
     """
-    # All of their names begin so; a file without it runs where there is no schema, too.
-    if b"Oaq" not in content:
+    # Without a look at the file's structure, so that it also goes where there is no schema.
+    if not names_oaq_operators(content):
         return content
     from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
     from oaq_keras.flatbuffer import kind, read_model

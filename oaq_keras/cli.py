@@ -343,7 +343,7 @@ def _convert(options: argparse.Namespace) -> int:
 def _recertify(options: argparse.Namespace) -> int:
     from oaq_keras.calibration_data import load_calibration
     from oaq_keras.certification import certify
-    from oaq_keras.model_file import load_bytes
+    from oaq_keras.model_file import load_bytes, names_oaq_operators
     from oaq_keras.recertification import recertify
 
     _check_target(options.source, options.target, options.force)
@@ -361,10 +361,11 @@ def _recertify(options: argparse.Namespace) -> int:
     print(certificate.to_json(indent=2) if options.json else certificate)
     if not options.json:
         print(f"{options.target}: {len(data) / 1024:.1f} KiB")
-        if b"Oaq" not in data:
+        if not names_oaq_operators(data):
             print(
-                "Its operators are builtin, as they were: our kernels run them where they are asked to "
-                f"(builtin=True), or after `oaq convert {options.target} OUT --ops custom`."
+                "Its operators are builtin, as they were: our kernels run them where they are "
+                "asked to (builtin=True), or after `oaq convert "
+                f"{options.target} OUT --ops custom`."
             )
     return OK
 
@@ -433,8 +434,8 @@ def _benchmark(options: argparse.Namespace) -> int:
     plans = [mode.plan for mode in found.modes if mode.plan is not None]
     if plans and not any(entry.isa for plan in plans for entry in plan):
         print(
-            "oaq: none of the model's operators runs on our kernels, so mode oaq is stock; they take "
-            "int8 layers (`oaq inspect` says what a file has)",
+            "oaq: none of the model's operators runs on our kernels, so mode oaq is stock; they "
+            "take int8 layers (`oaq inspect` says what a file has)",
             file=sys.stderr,
         )
     if options.json:
@@ -443,7 +444,6 @@ def _benchmark(options: argparse.Namespace) -> int:
     if options.markdown:
         print(found.to_markdown())
     else:
-        print(f"{'model':10}  {options.model}")
         print(found)
     for mode in found.modes:
         if options.profile and mode.plan is not None:

@@ -41,8 +41,9 @@ def library_path() -> Path:
     for path in candidates:
         if path.is_file():
             return path
+    folders = dict.fromkeys(str(path.parent) for path in candidates)
     raise LibraryError(
-        f"{NAME} was not found in {' or '.join(dict.fromkeys(str(path.parent) for path in candidates))}; install "
+        f"{NAME} was not found in {' or '.join(folders)}; install "
         "a wheel for this platform, or build tflite_kernels with CMake and set "
         f"{VARIABLE} to the library. Training, convert and certify work without it"
     )

@@ -11,6 +11,7 @@ from oaq_keras.errors import ModelFileError
 Source = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 IDENTIFIER = b"TFL3"
+_OAQ_OPERATORS = (b"OaqConv2D", b"OaqDepthwiseConv2D", b"OaqFullyConnected", b"OaqTransposeConv")
 
 
 def load_bytes(source: Source) -> bytes:
@@ -30,3 +31,11 @@ def load_bytes(source: Source) -> bytes:
         return Path(source).read_bytes()
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{os.fspath(source)!r} cannot be read: {error}") from error
+
+
+def names_oaq_operators(content: bytes) -> bool:
+    """Whether a file names an Oaq operator; it takes no schema to say so.
+
+    A name stands before a zero byte, as strings do in these files.
+    """
+    return any(name + b"\0" in content for name in _OAQ_OPERATORS)

@@ -100,8 +100,8 @@ class Interpreter(litert.Interpreter):
             raise
         if not builtin and _left_for_want_of_builtin(self.plan()):
             warnings.warn(
-                "the model's int8 layers are builtin operators and were all left to the runtime's own "
-                "kernels: pass builtin=True for ours",
+                "the model's int8 layers are builtin operators and were all left to the runtime's "
+                "own kernels: pass builtin=True for ours",
                 stacklevel=2,
             )
 

@@ -11,6 +11,8 @@ from oaq_keras.errors import UnsupportedError
 try:
     from ai_edge_litert import schema_py_generated as schema
 except ModuleNotFoundError as error:
+    if error.name != "ai_edge_litert":
+        raise
     raise UnsupportedError(
         "looking into .tflite files takes the Python package ai-edge-litert, which is not here and "
         "which 32-bit ARM does not have: there files can be run (oaq_keras.Interpreter, oaq "

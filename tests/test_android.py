@@ -26,6 +26,7 @@ from tests.models import small_network
 ROOT = oaq_android.ROOT
 KERNELS = ROOT / "tflite_kernels"
 JAVA_TESTS = Path(__file__).parent / "android" / "java"
+MOST_BYTES = 300_000
 LIBRARY = oaq_android.LIBRARY
 PATH = os.pathsep.join([os.environ.get("PATH", ""), sysconfig.get_path("scripts")])
 """pip puts cmake and ninja next to Python."""
@@ -68,7 +69,7 @@ def java(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Folder with `classes` of the library, `headers` of its natives, and classes.jar."""
     folder = tmp_path_factory.mktemp("java")
     api = fetched(oaq_android.TFLITE_API) / "classes.jar"
-    jar = oaq_android.compile_classes(api, folder)
+    jar = oaq_android.compile_classes(api, folder, "-Werror")
     (folder / "classes.jar").write_bytes(jar)
     return folder
 
@@ -97,9 +98,6 @@ def in_jvm(tools: dict[str, str], path: list[Path], libraries: Path, *arguments:
     # What -Xcheck:jni has to say goes there.
     assert "WARNING" not in said, said
     return said
-
-
-# Java.
 
 
 def test_the_sample_compiles_against_android(
@@ -199,9 +197,6 @@ def test_exports_are_what_java_and_c_declare(java: Path, host: Path) -> None:
     assert stand_in.symbols(host, "--defined-only") == natives(java) | in_the_header()
 
 
-# The archive.
-
-
 @pytest.fixture(scope="session")
 def archive(tools: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The AAR that the stand-in for an NDK makes, and the stand-in's compilers."""
@@ -250,6 +245,7 @@ def test_a_library_for_android(
     needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
     assert needed <= {"libc.so", "libm.so", "libdl.so", "liblog.so"}
     assert "TEXTREL" not in dynamic
+    assert library.stat().st_size <= MOST_BYTES
     segments = re.findall(r"^ +LOAD .* (0x\w+)$", run(["readelf", "-lW", str(library)]), re.M)
     assert len(segments) >= 2
     assert all(int(alignment, 16) >= 16384 for alignment in segments)
@@ -307,9 +303,6 @@ def test_the_abi_is_that_of_the_headers_in_the_archive(
     assert (tables[0] == tables[1]) is not changed
 
 
-# What `make aar` says where something is missing.
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -351,9 +344,6 @@ def test_gradle_says_the_same() -> None:
     assert f"versionName '{__version__}'" in sample
 
 
-# For ARM's Linux, and so for qemu.
-
-
 def test_the_library_for_aarch64_through_the_c_api(tools: dict[str, str], tmp_path: Path) -> None:
     target = emulated.TARGETS["aarch64"]
     program = target.folder / "tflite_kernels" / "bench" / "oaq_run_model"
@@ -374,3 +364,16 @@ def test_the_library_for_aarch64_through_the_c_api(tools: dict[str, str], tmp_pa
         compared, wrong = whole.differing(network, plan, found)
         assert not wrong, (cpu, wrong)
         assert compared >= 2
+
+
+def test_another_ndk_is_not_taken_for_the_last_one(
+    archive: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CMake would go on with the compiler that a folder began with."""
+    monkeypatch.setenv("OAQ_STAND_IN", str(archive[1]))
+    monkeypatch.setenv("PATH", PATH)
+    other = tmp_path / "ndk" / oaq_android.TOOLCHAIN
+    other.parent.mkdir(parents=True)
+    other.write_text('message(FATAL_ERROR "the other NDK")\n')
+    with pytest.raises(oaq_android.AndroidError, match="the other NDK"):
+        oaq_android.build_library(tmp_path / "ndk", "arm64-v8a", 1)

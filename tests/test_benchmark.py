@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import hashlib
 import json
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from oaq_keras import cli, library
 from oaq_keras.benchmark import MODES, Benchmark, ModeTimes, benchmark, take_turns
 from oaq_keras.errors import LibraryError, ModelFileError, UnsupportedError
 from oaq_keras.machine import Machine, read_machine
+from oaq_keras.model_file import names_oaq_operators
 from oaq_keras.rewrite import to_custom_ops
 from tests.models import ModelBuilder, small_network
 
@@ -26,6 +28,9 @@ FOUND = Benchmark(
     2,
     MACHINE,
     {"LiteRT": "2.3.0", "oaq": "0.1.0"},
+    "net.tflite, 3 KiB, SHA-256 0123456789ab",
+    "auto",
+    "int16",
 )
 
 
@@ -160,7 +165,7 @@ class TestCommand:
     def test_table(self, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["benchmark", str(model), "--runs", "2", "--warmup", "1"]) == cli.OK
         out = capsys.readouterr().out
-        assert str(model) in out
+        assert model.name in out
         for part in ("stock", "oaq", "governor", "stock / mode"):
             assert part in out
 
@@ -208,3 +213,19 @@ def test_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.processor", lambda: "")
     nothing = read_machine(tmp_path / "missing")
     assert (nothing.board, nothing.cpu, nothing.governor) == ("unknown",) * 3
+
+
+@pytest.mark.usefixtures("_library")
+def test_a_table_to_send_in_names_the_model(model: Path) -> None:
+    found = benchmark(model, runs=1, warmup=0)
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
+    for text in (str(found), found.to_markdown(), json.dumps(found.to_dict())):
+        assert "small.tflite" in text
+        assert digest in text
+    assert found.to_dict()["plan"] == "auto"
+
+
+def test_weights_that_look_like_a_name_are_no_operator() -> None:
+    # Three letters are found in some weights by chance.
+    assert not names_oaq_operators(small_network() + b"Oaq")
+    assert names_oaq_operators(to_custom_ops(small_network()))

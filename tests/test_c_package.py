@@ -267,7 +267,8 @@ def test_run_model(
         ([], 192, "usage: run_model MODEL.tflite delegate|operators"),
         (["{model}", "both"], 192, "usage: "),
         (["missing.tflite", "delegate"], 192, "can't be read, or is no .tflite file"),
-        (["{model}", "delegate"], 191, "stdin ends before the inputs"),
+        (["{model}", "delegate"], 191, "stdin ends before input 0 has its 192 bytes"),
+        (["{model}", "delegate"], 193, "stdin holds more than the inputs"),
     ],
 )
 def test_run_model_says_what_is_wrong(

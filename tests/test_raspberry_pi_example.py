@@ -120,6 +120,7 @@ def plain(tmp_path: Path) -> Path:
     image = builder.input((1, 2, 2, 1), dtype="float32")
     flat = builder.tensor("flat", (1, 4), None, dtype="float32")
     builder.op("RESHAPE", [image, builder.tensor("to", (2,), None, 0, to, "int32")], flat)
+    builder.model.operatorCodes[-1].version = 1
     file = tmp_path / "plain.tflite"
     file.write_bytes(builder.build(flat))
     return file

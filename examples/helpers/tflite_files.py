@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import oaq_keras
 from oaq_keras.flatbuffer import read_model
 from oaq_keras.float_operators import float_operators
+from oaq_keras.model_file import names_oaq_operators
 
 
 def answers_of(
@@ -55,7 +56,7 @@ def _in_order(interpreter: Any, example: NDArray[np.float32]) -> dict[str, Any]:
 
 def interpreter_of(content: bytes) -> Any:
     """An interpreter of one thread, LiteRT's or ours as the file's operators are."""
-    made = oaq_keras.Interpreter if b"Oaq" in content else Interpreter
+    made = oaq_keras.Interpreter if names_oaq_operators(content) else Interpreter
     interpreter = made(model_content=content, num_threads=1)
     # The file's shape is [1, ...], or any number with 1 to begin with.
     interpreter.allocate_tensors()

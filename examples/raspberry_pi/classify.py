@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 import oaq_keras
+from oaq_keras.model_file import names_oaq_operators
 
 try:
     from ai_edge_litert.interpreter import Interpreter as Stock
@@ -118,7 +119,7 @@ def interpreters(options: argparse.Namespace) -> dict[str, Any]:
     ours = oaq_keras.Interpreter(
         model_content=content, num_threads=options.threads, builtin=True, plan=options.plan
     )
-    builtin = oaq_keras.to_builtin_ops(content) if b"Oaq" in content else content
+    builtin = oaq_keras.to_builtin_ops(content) if names_oaq_operators(content) else content
     made = {"ours": ours, "stock": Stock(model_content=builtin, num_threads=options.threads)}
     for interpreter in made.values():
         interpreter.allocate_tensors()

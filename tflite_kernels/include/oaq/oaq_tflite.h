@@ -8,8 +8,7 @@
 // LiteRT that add up in int16 lanes wherever a proof over the file's codes says that no input can
 // overflow them (overflow aware quantization, arXiv 2005.13297). Results equal TensorFlow Lite's
 // reference kernels to the bit. Custom ops: OaqConv2D, OaqDepthwiseConv2D, OaqFullyConnected,
-// OaqTransposeConv
-// (docs/format.md).
+// OaqTransposeConv (docs/format.md).
 //
 // A delegate belongs to one interpreter and must outlive it. Nothing here keeps global state; calls
 // on different objects may run at the same time.

@@ -48,7 +48,14 @@ final class Classifier implements AutoCloseable {
     if (delegate != null) {
       options.addDelegate(delegate);
     }
-    interpreter = new Interpreter(model, options);
+    try {
+      interpreter = new Interpreter(model, options);
+    } catch (RuntimeException error) {
+      if (delegate != null) {
+        delegate.close(); // Nobody else holds it.
+      }
+      throw error;
+    }
     input = buffer(interpreter.getInputTensor(0));
     output = buffer(interpreter.getOutputTensor(0));
   }
