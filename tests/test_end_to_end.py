@@ -213,6 +213,12 @@ def trained(request: pytest.FixtureRequest) -> Any:
     return model
 
 
+@pytest.fixture(scope="module")
+def files(trained: Any) -> dict[str, bytes]:
+    """The model in both forms."""
+    return {ops: oaq_keras.convert(trained, ops=ops) for ops in ("builtin", "custom")}
+
+
 def _run(interpreter: Any, x: np.ndarray) -> np.ndarray:
     details = interpreter.get_input_details()[0]
     interpreter.resize_tensor_input(details["index"], x.shape)
@@ -223,9 +229,10 @@ def _run(interpreter: Any, x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("plan", ["auto", "int16", "exact"])
-def test_custom_file_builtin_file_and_reference_agree_to_the_bit(trained: Any, plan: str) -> None:
-    builtin = oaq_keras.convert(trained, ops="builtin")
-    custom = oaq_keras.convert(trained)
+def test_custom_file_builtin_file_and_reference_agree_to_the_bit(
+    files: dict[str, bytes], plan: str
+) -> None:
+    builtin, custom = files["builtin"], files["custom"]
     for batch, scale in ((1, 1.0), (5, 1.0), (2, 50.0)):
         x = scale * images(batch, seed=batch)
         reference = Interpreter(model_content=builtin, **REFERENCE)
@@ -243,8 +250,10 @@ def test_custom_file_builtin_file_and_reference_agree_to_the_bit(trained: Any, p
 
 
 @pytest.mark.parametrize("isa", ["scalar", "sse41", "avx2", "avx512bw", "neon"])
-def test_every_layer_runs_in_int16_at_the_depth_certified(trained: Any, isa: str) -> None:
-    content = oaq_keras.convert(trained)
+def test_every_layer_runs_in_int16_at_the_depth_certified(
+    files: dict[str, bytes], isa: str
+) -> None:
+    content = files["custom"]
     certificate = oaq_keras.certify(content)
     try:
         interpreter = oaq_keras.Interpreter(model_content=content, plan="int16", isa=isa)
@@ -265,6 +274,6 @@ def test_every_layer_runs_in_int16_at_the_depth_certified(trained: Any, isa: str
             assert tuple(entry.range) == tuple(layer.input_range)
 
 
-def test_stock_litert_names_the_operator_it_misses(trained: Any) -> None:
+def test_stock_litert_names_the_operator_it_misses(files: dict[str, bytes]) -> None:
     with pytest.raises((RuntimeError, ValueError), match="Oaq"):
-        Interpreter(model_content=oaq_keras.convert(trained)).allocate_tensors()
+        Interpreter(model_content=files["custom"]).allocate_tensors()
