@@ -40,10 +40,10 @@ else ifneq ($(PYTHON),)
   endif
 endif
 
-.PHONY: help demo test lint format c-test arm arm-build arm-fetch aar android-fetch soak soak-arm soak-training soak-examples wheels first-inference matrix bench bench-arm results methods sanitize coverage clean
+.PHONY: help demo test lint format c-test arm arm-build arm-fetch aar android-fetch soak soak-arm soak-training soak-examples wheels first-inference matrix bench bench-arm results methods models sanitize coverage clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml _build/environment.sh _build/oaq_build.py
 	@bash _build/environment.sh $(VENV) examples,test,dev

@@ -47,6 +47,17 @@ final class ClassifierTest {
       Files.write(folder.resolve("plan.json"), delegate.planJson().getBytes("UTF-8"));
       System.out.println(both.stockAnswer + " " + both.ourAnswer);
     }
+    expectClosed(delegate);
+    final OaqDelegate unused = new OaqDelegate(options);
+    try {
+      new Classifier(ByteBuffer.allocateDirect(64), unused, 1, Classifier.Pixels.UNIT);
+      throw new AssertionError("64 zeros are a model");
+    } catch (IllegalArgumentException refused) {
+      expectClosed(unused);
+    }
+  }
+
+  private static void expectClosed(OaqDelegate delegate) {
     try {
       delegate.getNativeHandle();
     } catch (IllegalStateException closed) {
