@@ -82,7 +82,11 @@ def test_loaded_models_go_on(name: str, file: str, tmp_path: Path) -> None:
     assert loaded.float_layers == model.float_layers
     for each in (model, loaded):
         _fit(each, inputs, epochs=10, done=5)
-    _are_equal(loaded, model, inputs)
+    # Conversion takes as long as all else, and knows no format of files.
+    if file == "model.keras":
+        _are_equal(loaded, model, inputs)
+    else:
+        _answer_alike(loaded, model, inputs)
 
 
 def _answer_alike(loaded: Any, model: Any, inputs: list[np.ndarray]) -> None:
