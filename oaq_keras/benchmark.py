@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from oaq_keras import library, litert
 from oaq_keras.errors import ModelFileError, UnsupportedError
 from oaq_keras.machine import Machine, read_machine
-from oaq_keras.model_file import IDENTIFIER, Source, load_bytes, names_oaq_operators
+from oaq_keras.model_file import Source, check_identifier, load_bytes, names_oaq_operators
 from oaq_keras.plan import Plan
 from oaq_keras.runtime import PLANS, Interpreter
 from oaq_keras.tables import format_table
@@ -216,11 +216,7 @@ def benchmark(
         if value < least:
             raise ValueError(f"{name} is {value}; expected {least} or more")
     content = load_bytes(model)
-    if content[4:8] != IDENTIFIER:
-        raise ModelFileError(
-            f"not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {IDENTIFIER!r}; pass "
-            "a .tflite file"
-        )
+    check_identifier(content)
     builtin = _with_builtin_ops(content) if set(modes) != {"oaq"} else b""
     sessions = [
         _Session(mode, content if mode == "oaq" else builtin, isa, plan, threads, profile)

@@ -65,7 +65,7 @@ def _packages() -> Iterator[Finding]:
     try:
         from oaq_keras import litert
     except Exception as error:  # whatever is wrong is a finding
-        yield Finding("runtime", "problem", _line(error), "install one")
+        yield Finding("runtime", "problem", _line(error), "install one, or the one there is again")
         return
     version = str(_version(litert.package))
     if litert.package == "ai-edge-litert":

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oaq_keras.errors import ModelFileError
-from oaq_keras.model_file import IDENTIFIER, Source, load_bytes
+from oaq_keras.model_file import IDENTIFIER, Source, check_identifier, load_bytes
 from oaq_keras.tflite_schema import schema
 
 # Objects of the generated schema code; it carries no types.
@@ -54,11 +54,7 @@ def read_model(source: Source) -> Model:
       ModelFileError: the file cannot be read, is truncated, or is not a TFLite model.
     """
     data = load_bytes(source)
-    if len(data) < 8 or data[4:8] != IDENTIFIER:
-        raise ModelFileError(
-            f"not a TFLite model: bytes 4 to 8 are {data[4:8]!r}, expected {IDENTIFIER!r} "
-            f"({len(data)} bytes given); pass a .tflite file"
-        )
+    check_identifier(data)
     try:
         _check_size(data)
         model = schema.ModelT.InitFromPackedBuf(data, 0)

@@ -33,6 +33,19 @@ def load_bytes(source: Source) -> bytes:
         raise ModelFileError(f"{os.fspath(source)!r} cannot be read: {error}") from error
 
 
+def check_identifier(content: bytes) -> None:
+    """Refuses what is no TFLite model by its first bytes.
+
+    Raises:
+      ModelFileError: they are another file's.
+    """
+    if len(content) < 8 or content[4:8] != IDENTIFIER:
+        raise ModelFileError(
+            f"not a TFLite model: bytes 4 to 8 are {content[4:8]!r}, expected {IDENTIFIER!r} "
+            f"({len(content)} bytes given); pass a .tflite file"
+        )
+
+
 def names_oaq_operators(content: bytes) -> bool:
     """Whether a file names an Oaq operator; it takes no schema to say so.
 

@@ -52,7 +52,7 @@ def main() -> int:
 
 def demo() -> str:
     """Runs `make demo` anew, and gives its table and how many images it is of."""
-    from helpers.results import by_method
+    from helpers.results import by_method  # results.speed has put examples/ on the path
 
     shutil.rmtree(DEMO, ignore_errors=True)
     # As the Makefile has it for users; `make results` has oneDNN on, which rounds otherwise.

@@ -13,6 +13,7 @@ import pytest
 from oaq_keras import benchmark as module
 from oaq_keras import cli, library
 from oaq_keras.benchmark import MODES, Benchmark, ModeTimes, benchmark, take_turns
+from oaq_keras.custom_ops import CUSTOM_TO_BUILTIN
 from oaq_keras.errors import LibraryError, ModelFileError, UnsupportedError
 from oaq_keras.machine import Machine, read_machine
 from oaq_keras.model_file import names_oaq_operators
@@ -228,4 +229,5 @@ def test_a_table_to_send_in_names_the_model(model: Path) -> None:
 def test_weights_that_look_like_a_name_are_no_operator() -> None:
     # Three letters are found in some weights by chance.
     assert not names_oaq_operators(small_network() + b"Oaq")
-    assert names_oaq_operators(to_custom_ops(small_network()))
+    for name in CUSTOM_TO_BUILTIN:
+        assert names_oaq_operators(b"..." + name.encode() + b"\0")

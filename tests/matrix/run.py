@@ -20,7 +20,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +150,8 @@ def on_arm(cache: Path) -> list[Runtime]:
         common = {"machine": target.name, "library": str(library), "isa": "neon"}
         python = tuple(emulated.python(target, target.cpus[0]))
         if target.name == "armv7":
-            old = Runtime("tflite-runtime 2.14", "tflite-runtime", python, "", "AddCustom")
-            runtimes.append(replace(old, **common))
+            label = "tflite-runtime 2.14"
+            runtimes.append(Runtime(label, "tflite-runtime", python, "", "AddCustom", **common))
             continue
         runtimes.append(Runtime("LiteRT", "litert", python, **common))
         for label, name, package in _APART:
